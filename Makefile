@@ -1,0 +1,86 @@
+# Every target works from a fresh clone with Go, npm, a JDK 17 and Maven.
+# `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# What goes to `go test`, for example TESTFLAGS='-v -run TestRestart'.
+TESTFLAGS ?=
+# What goes to `ioc demo`.
+DEMOFLAGS ?=
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+engine := .engine/engine.stamp
+kafka := .engine/kafka.stamp
+# The tree but for folders that Go ignores too.
+go_files = find . -name '.?*' -prune -o -name '*.go' -print
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+
+.PHONY: build
+build: ## build bin/ioc
+	CGO_ENABLED=0 go build -trimpath -o bin/ioc ./cmd/ioc
+
+.PHONY: demo
+demo: build engine ## run everything in one process, on http://localhost:8080/wall/
+	./bin/ioc demo $(DEMOFLAGS)
+
+.PHONY: test
+test: engine ## run the tests
+	go test $(TESTFLAGS) ./...
+
+.PHONY: race
+race: engine ## run the tests with the race detector; -short lowers iteration counts
+	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./...
+
+.PHONY: test-kafka
+test-kafka: engine $(kafka) ## run the tests named RealKafka against Apache Kafka
+	IOC_KAFKA_HOME='$(CURDIR)/.engine/kafka' go test -run RealKafka -count=1 $(TESTFLAGS) ./...
+
+.PHONY: bench
+bench: engine ## run the benchmarks; BENCHTIME=1x for a smoke test
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./...
+
+.PHONY: fuzz-smoke
+fuzz-smoke: engine ## run each fuzz target for FUZZTIME
+	@go test -list '^Fuzz' -json ./... \
+		| sed -nE 's/.*"Package":"([^"]+)","Output":"(Fuzz[A-Za-z0-9_]*)\\n".*/\1 \2/p' \
+		| while read -r package target; do \
+			echo "fuzz $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+		done
+
+.PHONY: lint
+lint: ## check formatting, go vet and golangci-lint
+	@unformatted=$$($(go_files) | xargs -r gofmt -l); \
+		if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(GOLANGCI) run ./...
+
+.PHONY: engine
+engine: $(engine) ## fetch the ClickHouse engine library into .engine
+
+$(engine): deploy/engine/package.json deploy/engine/package-lock.json deploy/engine/.npmrc
+	mkdir -p .engine
+	cp $^ .engine/
+	cd .engine && npm ci --no-audit --no-fund --ignore-scripts
+	touch $@
+
+# -C refuses what does not match the repository's checksums; SHA256SUMS pins them.
+$(kafka): testdata/kafka/pom.xml testdata/kafka/SHA256SUMS
+	rm -rf .engine/kafka
+	mvn -q -B -C -f testdata/kafka/pom.xml dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.engine/kafka/libs'
+	cd .engine/kafka/libs && sha256sum --quiet --strict -c '$(CURDIR)/testdata/kafka/SHA256SUMS'
+	touch $@
+
+.PHONY: clean
+clean: ## remove what was built and fetched
+	rm -rf bin .engine
