@@ -1,0 +1,168 @@
+// Package warehouse connects ioc to ClickHouse and keeps its schema.
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+	_ "time/tzdata" // clickhouse-go loads the server's time zone, which small images lack.
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// ClientConfig describes the connections to one ClickHouse server or cluster.
+type ClientConfig struct {
+	// Addr are the native addresses, host:port; the first that answers is used.
+	Addr []string
+	// Database is the default database of every connection. Empty: the user's own default.
+	Database string
+	// Username is the ClickHouse user.
+	Username string
+	// Password is the user's password. It is never printed.
+	Password string
+	// DialTimeout bounds the making of one connection.
+	DialTimeout time.Duration
+	// ReadTimeout bounds the wait for the next bytes of an answer.
+	ReadTimeout time.Duration
+	// MaxOpenConns bounds the connections, and with them the statements at once.
+	MaxOpenConns int
+}
+
+// DefaultClientConfig returns the configuration without address, user and password.
+func DefaultClientConfig() ClientConfig {
+	return ClientConfig{DialTimeout: 5 * time.Second, ReadTimeout: 5 * time.Minute, MaxOpenConns: 16}
+}
+
+// String describes the configuration without the password.
+func (c ClientConfig) String() string {
+	return fmt.Sprintf("clickhouse://%s@%s/%s", c.Username, strings.Join(c.Addr, ","), c.Database)
+}
+
+// GoString returns the same as String, so that %#v shows no password either.
+func (c ClientConfig) GoString() string { return c.String() }
+
+// MarshalText returns the same as String, so that zap.Any and JSON show no password either.
+func (c ClientConfig) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// Client is a pool of native connections. Its methods may be called from any goroutine.
+type Client struct {
+	conn driver.Conn
+	cfg  ClientConfig
+}
+
+// Open makes the pool and waits for the server's answer to a ping, at most until ctx ends.
+func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
+	if len(cfg.Addr) == 0 {
+		return nil, errors.New("connecting to ClickHouse: no address")
+	}
+	if cfg.DialTimeout <= 0 || cfg.ReadTimeout <= 0 || cfg.MaxOpenConns <= 0 {
+		return nil, fmt.Errorf("connecting to %s: DialTimeout, ReadTimeout and MaxOpenConns must be positive", cfg)
+	}
+	method := clickhouse.CompressionLZ4
+	if allLoopback(cfg.Addr) {
+		// On loopback compression costs more time than the bytes that it saves.
+		method = clickhouse.CompressionNone
+	}
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Addr:            cfg.Addr,
+		Auth:            clickhouse.Auth{Database: cfg.Database, Username: cfg.Username, Password: cfg.Password},
+		Compression:     &clickhouse.Compression{Method: method},
+		DialTimeout:     cfg.DialTimeout,
+		ReadTimeout:     cfg.ReadTimeout,
+		MaxOpenConns:    cfg.MaxOpenConns,
+		MaxIdleConns:    cfg.MaxOpenConns,
+		ConnMaxLifetime: time.Hour,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", cfg, err)
+	}
+	if err := conn.Ping(ctx); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("connecting to %s: %w", cfg, err)
+	}
+	return &Client{conn: conn, cfg: cfg}, nil
+}
+
+// Conn returns the pool, for queries and batches.
+func (c *Client) Conn() driver.Conn { return c.conn }
+
+// Database returns the default database of the connections.
+func (c *Client) Database() string { return c.cfg.Database }
+
+// String describes the client without the password.
+func (c *Client) String() string { return c.cfg.String() }
+
+// Close closes every connection.
+func (c *Client) Close() error {
+	if err := c.conn.Close(); err != nil {
+		return fmt.Errorf("closing connections to %s: %w", c.cfg, err)
+	}
+	return nil
+}
+
+func allLoopback(addrs []string) bool {
+	return !slices.ContainsFunc(addrs, func(addr string) bool {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			host = addr
+		}
+		ip := net.ParseIP(host)
+		return host != "localhost" && (ip == nil || !ip.IsLoopback())
+	})
+}
+
+// retryable are the ClickHouse errors that pass: the same statement may succeed later. It is the
+// list of the official Kafka Connect sink. Any other code is a fault of the data or the statement.
+var retryable = map[int32]string{
+	3:   "UNEXPECTED_END_OF_FILE",
+	107: "FILE_DOESNT_EXIST",
+	159: "TIMEOUT_EXCEEDED",
+	164: "READONLY",
+	202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+	203: "NO_FREE_CONNECTION",
+	209: "SOCKET_TIMEOUT",
+	210: "NETWORK_ERROR",
+	241: "MEMORY_LIMIT_EXCEEDED",
+	242: "TABLE_IS_READ_ONLY",
+	252: "TOO_MANY_PARTS",
+	285: "TOO_FEW_LIVE_REPLICAS",
+	319: "UNKNOWN_STATUS_OF_INSERT",
+	425: "SYSTEM_ERROR",
+	999: "KEEPER_EXCEPTION",
+}
+
+// Retryable says whether the same statement may succeed later: the server was away, overloaded or
+// cut off. A cancelled or expired context is not retryable. An insert that failed this way may
+// have been done in part or whole, so only the same block under the same token may be sent again.
+func Retryable(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok {
+		_, ok := retryable[exception.Code]
+		return ok
+	}
+	if errors.Is(err, clickhouse.ErrAcquireConnTimeout) || errors.Is(err, clickhouse.ErrConnectionClosed) {
+		return true
+	}
+	for _, target := range []error{
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNREFUSED,
+		syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	_, ok := errors.AsType[net.Error](err)
+	return ok
+}
