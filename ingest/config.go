@@ -1,0 +1,73 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config says what to read and how to cut it into ranges.
+type Config struct {
+	// Brokers are the host:port addresses that the consumer group bootstraps from.
+	Brokers []string `yaml:"brokers" doc:"Kafka bootstrap addresses, host:port"`
+	// Group is the consumer group; its committed offsets are the state of ingestion.
+	Group string `yaml:"group" doc:"consumer group id"`
+	// Topics are read; any topic may carry any event type.
+	Topics []string `yaml:"topics" doc:"topics to read; any topic may carry any event type"`
+	// DeadLetterTopic receives rejected records with their payload; empty switches it off.
+	DeadLetterTopic string `yaml:"dead_letter_topic" doc:"topic for rejected records; empty switches it off (the table dead_letters stays)"`
+	// FlushInterval bounds how long an event waits for its range to fill.
+	FlushInterval time.Duration `yaml:"flush_interval" doc:"longest wait of an event for its range to fill"`
+	// MaxRows bounds a range in events; one block must stay below ClickHouse's block size of 1,048,449 rows.
+	MaxRows int `yaml:"max_rows" doc:"largest range, in events (ioc_ingest_range_events shows what is reached)"`
+	// MaxBytes bounds a range in payload bytes; a partition holds at most two ranges in memory.
+	MaxBytes int `yaml:"max_bytes" doc:"largest range, in payload bytes (ioc_ingest_range_bytes shows what is reached)"`
+	// DuplicateWindow is how many identities per partition are remembered to recognise duplicates.
+	DuplicateWindow int `yaml:"duplicate_window" doc:"identities remembered per partition, about 60 bytes each (ioc_ingest_duplicate_window_seconds shows the time that covers)"`
+	// InsertTimeout bounds one insert; it must be far below the time that the deduplication window covers.
+	InsertTimeout time.Duration `yaml:"insert_timeout" doc:"deadline of one insert"`
+	// SessionTimeout is how long the group waits for a silent member.
+	SessionTimeout time.Duration `yaml:"session_timeout" doc:"Kafka session timeout of a member"`
+}
+
+// DefaultConfig returns the values that suit a live wall: at most 300 ms of waiting, ranges of up to 131,072 events.
+func DefaultConfig() Config {
+	return Config{
+		Brokers:         []string{"127.0.0.1:9092"},
+		Group:           "ioc",
+		Topics:          []string{"ioc.dossier.v1", "ioc.authentication.v1", "ioc.data.v1", "ioc.programme.v1"},
+		DeadLetterTopic: "ioc.dead-letter.v1",
+		FlushInterval:   300 * time.Millisecond,
+		MaxRows:         131_072,
+		MaxBytes:        64 << 20,
+		DuplicateWindow: 500_000,
+		InsertTimeout:   30 * time.Second,
+		SessionTimeout:  10 * time.Second,
+	}
+}
+
+// maxBlockRows keeps a range inside one native block (ClickHouse squashes and splits at 1,048,449 rows).
+const maxBlockRows = 1_000_000
+
+// Validate reports every value that cannot work, with its key.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, key, want string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("ingest.%s: %s", key, want))
+		}
+	}
+	check(len(c.Brokers) > 0, "brokers", "name at least one broker")
+	check(c.Group != "", "group", "must not be empty")
+	check(len(c.Topics) > 0, "topics", "name at least one topic")
+	for _, topic := range c.Topics {
+		check(topic != c.DeadLetterTopic, "dead_letter_topic", "must not be one of the topics that are read")
+	}
+	check(c.FlushInterval > 0 && c.FlushInterval <= time.Minute, "flush_interval", "must be above 0 and at most 1m")
+	check(c.MaxRows > 0 && c.MaxRows <= maxBlockRows, "max_rows", fmt.Sprintf("must be 1 to %d", maxBlockRows))
+	check(c.MaxBytes >= 1<<20 && c.MaxBytes <= 200<<20, "max_bytes", "must be 1MiB to 200MiB")
+	check(c.DuplicateWindow >= 0 && c.DuplicateWindow <= 50_000_000, "duplicate_window", "must be 0 to 50000000")
+	check(c.InsertTimeout >= time.Second && c.InsertTimeout <= 5*time.Minute, "insert_timeout", "must be 1s to 5m")
+	check(c.SessionTimeout >= 6*time.Second && c.SessionTimeout <= 5*time.Minute, "session_timeout", "must be 6s to 5m")
+	return errors.Join(errs...)
+}

@@ -1,0 +1,170 @@
+package ingest
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"ioc.local/ingest/event"
+)
+
+// busyWait is how long a range that is old enough grows at a time while the one before it is inserted.
+const busyWait = 20 * time.Millisecond
+
+// cut is one range, decoded.
+type cut struct {
+	// incarnation and partition are what its rows carry.
+	incarnation string
+	partition   int
+	// first is the committed offset that the range begins at.
+	first   int64
+	pending Pending
+	batch   *event.Batch
+	counts  [3]int // by event.Verdict
+	// oldest is the record time of its first record in Unix milliseconds.
+	oldest int64
+	// end is the end of the log when the range was cut.
+	end int64
+	// reach is the record time of the oldest identity remembered.
+	reach int64
+}
+
+// cutter fills batches from the log. It owns the decoder and the identities of its partition.
+type cutter struct {
+	cfg         Config
+	fetch       *fetcher
+	decoder     *event.Decoder
+	seen        *identities
+	incarnation string
+	now         func() time.Time
+	// inserting is set while the range before this one is being inserted.
+	inserting *atomic.Bool
+	// record and isDuplicate are reused for every record, so that decoding allocates nothing.
+	record      event.Record
+	isDuplicate func(event.Identity) bool
+}
+
+func newCutter(cfg Config, fetch *fetcher, decoder *event.Decoder, seen *identities, incarnation string) *cutter {
+	c := &cutter{cfg: cfg, fetch: fetch, decoder: decoder, seen: seen, incarnation: incarnation, now: time.Now, inserting: new(atomic.Bool)}
+	c.isDuplicate = func(id event.Identity) bool { return c.seen.check(id, c.record.Time) }
+	return c
+}
+
+// next waits for records from first on and cuts a range when it is full or old enough. It returns nil
+// when ctx ends first.
+func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cut, error) {
+	for {
+		message, ok, err := c.fetch.read(ctx, c.cfg.FlushInterval)
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		opened := c.now()
+		result := c.open(batch, first, opened.UnixMilli(), message)
+		c.add(result, message)
+		for batch.Rows() < c.cfg.MaxRows && batch.Bytes() < c.cfg.MaxBytes {
+			left := c.cfg.FlushInterval - c.now().Sub(opened)
+			if left <= 0 {
+				if !c.inserting.Load() {
+					break
+				}
+				left = busyWait // the range could not be inserted yet, so it may as well grow
+			}
+			message, ok, err := c.fetch.read(ctx, left)
+			if ctx.Err() != nil {
+				return nil, nil
+			}
+			if err != nil {
+				// What is in hand is a range; the next call meets the error again if it stays.
+				break
+			}
+			if ok {
+				c.add(result, message)
+			}
+		}
+		c.close(result)
+		return result, nil
+	}
+}
+
+// replay forms the recorded range again.
+func (c *cutter) replay(ctx context.Context, batch *event.Batch, first int64, pending Pending) (*cut, error) {
+	c.fetch.next = first
+	var result *cut
+	for position := first; position <= pending.Last; position = c.fetch.next {
+		message, ok, err := c.fetch.read(ctx, c.cfg.FlushInterval)
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			if c.fetch.end <= pending.Last {
+				return nil, stopped("the recorded range %d..%d reaches beyond the end of the log at %d: records that were acknowledged are gone", first, pending.Last, c.fetch.end)
+			}
+			continue
+		}
+		if message.Offset > pending.Last {
+			c.fetch.unread(message)
+			break
+		}
+		if result == nil {
+			result = c.open(batch, first, pending.Clock, message)
+		}
+		c.add(result, message)
+	}
+	if result == nil { // compaction left nothing of the range
+		batch.Reset(c.incarnation, int32(c.fetch.partition), pending.Clock)
+		result = c.empty(batch, first)
+	}
+	if result.pending.Last < pending.Last {
+		batch.Gap(result.pending.Last+1, pending.Last)
+	}
+	c.close(result)
+	result.pending = pending
+	c.fetch.next = max(c.fetch.next, pending.Last+1)
+	return result, nil
+}
+
+func (c *cutter) open(batch *event.Batch, first, clock int64, message kafka.Message) *cut {
+	batch.Reset(c.incarnation, int32(c.fetch.partition), clock)
+	result := c.empty(batch, first)
+	result.oldest = message.Time.UnixMilli()
+	result.pending.Clock, result.pending.Contract = clock, event.Version
+	return result
+}
+
+func (c *cutter) empty(batch *event.Batch, first int64) *cut {
+	return &cut{
+		incarnation: c.incarnation, partition: c.fetch.partition, first: first, batch: batch, pending: Pending{Last: first - 1},
+	}
+}
+
+func (c *cutter) add(to *cut, message kafka.Message) {
+	if expected := to.pending.Last + 1; message.Offset > expected {
+		to.batch.Gap(expected, message.Offset-1)
+	}
+	to.pending.Last = message.Offset
+	c.record.Offset, c.record.Time = message.Offset, message.Time.UnixMilli()
+	c.record.Key, c.record.Value = message.Key, message.Value
+	c.record.Headers = c.record.Headers[:0]
+	for _, h := range message.Headers {
+		c.record.Headers = append(c.record.Headers, event.Header{Key: h.Key, Value: h.Value})
+	}
+	to.counts[c.decoder.Decode(to.batch, &c.record, c.isDuplicate)]++
+}
+
+func (c *cutter) close(result *cut) {
+	c.seen.trim()
+	result.pending.Token = rangeToken(c.incarnation, c.fetch.partition, result.first, result.pending.Last)
+	result.end = c.fetch.end
+	result.reach = c.seen.reach()
+}

@@ -1,0 +1,153 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ioc.local/ingest/event"
+)
+
+// start is where a partition continues.
+type start struct {
+	// incarnation is the number of the topic's life; name is what its rows carry.
+	incarnation int
+	name        string
+	// offset is the first offset that is not known to be in ClickHouse.
+	offset int64
+	// pending is the recorded range that begins at offset, if one was.
+	pending *Pending
+}
+
+// establish finds out where the partition continues, and refuses to guess: see [StoppedError].
+func (p *partition) establish(ctx context.Context) (start, error) {
+	incarnation, from, err := p.incarnation(ctx)
+	if err != nil {
+		return start{}, err
+	}
+	at := start{incarnation: incarnation, name: incarnationName(p.topic, incarnation)}
+	first, end, err := p.offsets.bounds(ctx, p.topic, p.id)
+	if err != nil {
+		return start{}, err
+	}
+	committed, text, err := p.offsets.committed(ctx, p.as.group, p.topic, p.id)
+	if err != nil {
+		return start{}, err
+	}
+	var meta metadata
+	if committed >= 0 {
+		if meta, err = decodeMetadata(text, committed); err != nil {
+			return start{}, stopped("%v; %s", err, remedy(p.topic, p.id, committed))
+		}
+	}
+	switch {
+	case committed >= 0 && meta.Incarnation == incarnation:
+		at.offset, at.pending = committed, meta.Pending
+	case incarnation > 0:
+		at.offset = from
+	default:
+		exist, err := p.rowsExist(ctx, at.name)
+		if err != nil {
+			return start{}, err
+		}
+		if exist {
+			return start{}, stopped("the group %s has no committed offset, but ClickHouse holds rows of %s/%d: the topic was recreated, the group was reset or the group id changed; %s",
+				p.as.group, p.topic, p.id, remedy(p.topic, p.id, first))
+		}
+		at.offset = first
+	}
+	switch {
+	case at.offset > end:
+		return start{}, stopped("the committed offset %d is beyond the end of the log at %d: the topic was recreated or truncated; %s",
+			at.offset, end, remedy(p.topic, p.id, first))
+	case at.offset < first:
+		return start{}, stopped("the committed offset %d is before the start of the log at %d: %d offsets were deleted unread; %s",
+			at.offset, first, first-at.offset, remedy(p.topic, p.id, first))
+	case at.pending != nil && at.pending.Contract != event.Version:
+		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has version %d: start the version that recorded it once to finish the range",
+			at.pending.Token, at.pending.Contract, event.Version)
+	}
+	return at, nil
+}
+
+// incarnation returns the newest life of the partition's log that an operator accepted, 0 for the first.
+func (p *partition) incarnation(ctx context.Context) (number int, from int64, err error) {
+	var n uint32
+	var offset uint64
+	row := p.deps.Warehouse.Conn().QueryRow(ctx,
+		"SELECT max(incarnation), argMax(first_offset, incarnation) FROM topic_incarnations WHERE topic = ? AND partition = ?", p.topic, uint32(p.id))
+	if err := row.Scan(&n, &offset); err != nil {
+		return 0, 0, fmt.Errorf("reading topic_incarnations: %w", err)
+	}
+	return int(n), int64(offset), nil
+}
+
+// incarnationName is the value of the column topic.
+func incarnationName(topic string, incarnation int) string {
+	if incarnation == 0 {
+		return topic
+	}
+	return fmt.Sprintf("%s@%d", topic, incarnation)
+}
+
+func (p *partition) rowsExist(ctx context.Context, name string) (bool, error) {
+	var exist bool
+	row := p.deps.Warehouse.Conn().QueryRow(ctx, `SELECT count() > 0 FROM (
+		SELECT 1 FROM source_activity WHERE topic = {topic:String} AND partition = {partition:UInt32}
+		UNION ALL SELECT 1 FROM dead_letters WHERE topic = {topic:String} AND partition = {partition:UInt32} LIMIT 1
+		UNION ALL SELECT 1 FROM skipped_offsets WHERE topic = {topic:String} AND partition = {partition:UInt32} LIMIT 1)`,
+		clickhouse.Named("topic", name), clickhouse.Named("partition", fmt.Sprint(p.id)))
+	if err := row.Scan(&exist); err != nil {
+		return false, fmt.Errorf("looking for rows of %s/%d: %w", name, p.id, err)
+	}
+	return exist, nil
+}
+
+// restore reads the newest accepted identities below offset back from ClickHouse.
+func (p *partition) restore(ctx context.Context, at start, decoder *event.Decoder) (*identities, error) {
+	window := newIdentities(p.cfg.DuplicateWindow, p.cfg.MaxRows)
+	if p.cfg.DuplicateWindow == 0 || at.offset == 0 {
+		return window, nil
+	}
+	// Rejected and skipped offsets take no place in the window, so look further back until it is full.
+	for reach := 2 * int64(p.cfg.DuplicateWindow); ; reach *= 4 {
+		from := max(0, at.offset-reach)
+		rows, err := p.deps.Warehouse.Conn().Query(ctx, `SELECT source, event_id, toUnixTimestamp64Milli(record_time), offset FROM (
+				SELECT source, event_id, record_time, offset, topic, partition FROM dossier_events
+				UNION ALL SELECT source, event_id, record_time, offset, topic, partition FROM auth_attempts
+				UNION ALL SELECT source, event_id, record_time, offset, topic, partition FROM register_events)
+			WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {from:UInt64} AND offset < {to:UInt64}
+			ORDER BY offset DESC LIMIT {window:UInt64}`,
+			clickhouse.Named("topic", at.name), clickhouse.Named("partition", fmt.Sprint(p.id)),
+			clickhouse.Named("from", fmt.Sprint(from)), clickhouse.Named("to", fmt.Sprint(at.offset)),
+			clickhouse.Named("window", fmt.Sprint(p.cfg.DuplicateWindow)))
+		if err != nil {
+			return nil, fmt.Errorf("restoring identities: %w", err)
+		}
+		found := make([]identity, 0, 1024)
+		for rows.Next() {
+			var source, id string
+			var time int64
+			var offset uint64
+			if err := rows.Scan(&source, &id, &time, &offset); err != nil {
+				_ = rows.Close()
+				return nil, fmt.Errorf("restoring identities: %w", err)
+			}
+			found = append(found, identity{id: decoder.Identify([]byte(source), []byte(id)), time: time})
+		}
+		if err := rows.Close(); err != nil {
+			return nil, fmt.Errorf("restoring identities: %w", err)
+		}
+		if err := rows.Err(); err != nil {
+			return nil, fmt.Errorf("restoring identities: %w", err)
+		}
+		if len(found) < p.cfg.DuplicateWindow && from > 0 {
+			continue
+		}
+		for i := len(found) - 1; i >= 0; i-- {
+			window.check(found[i].id, found[i].time)
+		}
+		return window, nil
+	}
+}

@@ -1,0 +1,250 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"ioc.local/ingest/event"
+)
+
+// stoppedPoll is how often a stopped partition looks for the operator's decision.
+const stoppedPoll = 2 * time.Second
+
+// partition is the work on one assigned partition during one generation.
+type partition struct {
+	topic   string
+	id      int
+	as      membership
+	cfg     Config
+	deps    Deps
+	dialer  *kafka.Dialer
+	offsets offsetStore
+	writer  *writer
+	letters *letterbox
+	metrics *metrics
+	status  *statusBoard
+	logger  *zap.Logger
+}
+
+// run works on the partition until the generation ends or ownership is lost.
+func (p *partition) run(ctx context.Context) error {
+	p.status.update(p.topic, p.id, func(s *PartitionStatus) { *s = PartitionStatus{Topic: p.topic, Partition: p.id, State: Starting} })
+	defer p.status.remove(p.topic, p.id)
+	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
+		err := p.work(ctx)
+		var stop *StoppedError
+		switch {
+		case err == nil, ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errOwnership):
+			return err
+		case errors.As(err, &stop):
+			if err := p.hold(ctx, stop); err != nil {
+				return nil
+			}
+			pause = 100 * time.Millisecond
+			continue
+		}
+		p.metrics.partitionErrors.Inc()
+		p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Retrying, err.Error() })
+		p.logger.Warn("partition is held and tried again", zap.Duration("pause", pause), zap.Error(err))
+		sleep(ctx, pause)
+	}
+	return nil
+}
+
+// hold keeps a stopped partition still, loudly, until an operator has accepted a new incarnation.
+func (p *partition) hold(ctx context.Context, stop *StoppedError) error {
+	p.logger.Error("partition stopped: an operator has to decide", zap.String("reason", stop.Reason))
+	p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Stopped, stop.Reason })
+	p.metrics.stopped.WithLabelValues(p.topic, fmt.Sprint(p.id)).Set(1)
+	defer p.metrics.stopped.DeleteLabelValues(p.topic, fmt.Sprint(p.id))
+	before, _, err := p.incarnation(ctx)
+	if err != nil {
+		before = -1
+	}
+	for {
+		if !sleep(ctx, stoppedPoll) {
+			return ctx.Err()
+		}
+		now, _, err := p.incarnation(ctx)
+		if err != nil {
+			continue
+		}
+		if before >= 0 && now > before {
+			return nil
+		}
+		before = now
+	}
+}
+
+// work finishes the recorded range, then cuts, records, inserts and commits range after range.
+// It returns an error when the partition has to be established anew.
+func (p *partition) work(ctx context.Context) error {
+	at, err := p.establish(ctx)
+	if err != nil {
+		return err
+	}
+	decoder := p.deps.NewDecoder()
+	seen, err := p.restore(ctx, at, decoder)
+	if err != nil {
+		return err
+	}
+	fetch := &fetcher{dialer: p.dialer, brokers: p.cfg.Brokers, topic: p.topic, partition: p.id, next: at.offset}
+	cuts := newCutter(p.cfg, fetch, decoder, seen, at.name)
+	p.logger.Info("partition assigned", zap.Int64("offset", at.offset), zap.Bool("replay", at.pending != nil),
+		zap.Int("generation", p.as.generation))
+
+	if at.pending != nil {
+		if err := p.finishRecorded(ctx, cuts, &at); err != nil || ctx.Err() != nil {
+			fetch.close()
+			return err
+		}
+	}
+
+	// One goroutine cuts range n+1 while the other inserts range n.
+	ready, free := make(chan *cut), make(chan *event.Batch, 2)
+	free <- event.NewBatch()
+	free <- event.NewBatch()
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer fetch.close()
+		return p.cutAll(working, cuts, at.offset, ready, free)
+	})
+	group.Go(func() error { return p.insertAll(working, at, ready, free, cuts.inserting) })
+	return group.Wait()
+}
+
+// finishRecorded replays the range that a previous owner recorded, and moves at behind it.
+func (p *partition) finishRecorded(ctx context.Context, cuts *cutter, at *start) error {
+	c, err := cuts.replay(ctx, event.NewBatch(), at.offset, *at.pending)
+	if err != nil || c == nil {
+		return err
+	}
+	if err := p.store(ctx, c); err != nil {
+		return err
+	}
+	at.offset, at.pending = at.pending.Last+1, nil
+	p.metrics.replays.Inc()
+	return p.commit(ctx, at, nil)
+}
+
+// cutAll cuts range after range. A broker that does not answer is asked again; what is in hand stays.
+func (p *partition) cutAll(ctx context.Context, cuts *cutter, first int64, ready chan<- *cut, free <-chan *event.Batch) error {
+	for {
+		var batch *event.Batch
+		select {
+		case <-ctx.Done():
+			return nil
+		case batch = <-free:
+		}
+		var c *cut
+		for pause := 100 * time.Millisecond; c == nil; pause = min(2*pause, 5*time.Second) {
+			var err error
+			if c, err = cuts.next(ctx, batch, first); ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, kafka.OffsetOutOfRange) {
+				return err
+			}
+			if err != nil {
+				p.metrics.fetchErrors.Inc()
+				p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Retrying, err.Error() })
+				p.logger.Warn("fetch failed and is tried again", zap.Duration("pause", pause), zap.Error(err))
+				if !sleep(ctx, pause) {
+					return nil
+				}
+			}
+		}
+		first = c.pending.Last + 1
+		select {
+		case <-ctx.Done():
+			return nil
+		case ready <- c:
+		}
+	}
+}
+
+// insertAll records, inserts and commits the ranges in order. The commit that ends a range records the
+// next one when it is cut already, so that under load there is one commit for each range.
+func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, free chan<- *event.Batch, inserting *atomic.Bool) error {
+	for {
+		var c *cut
+		select {
+		case <-ctx.Done():
+			return nil
+		case c = <-ready:
+		}
+		if err := p.commit(ctx, &at, &c.pending); err != nil {
+			return err
+		}
+		for c != nil {
+			inserting.Store(true)
+			err := p.store(ctx, c)
+			inserting.Store(false)
+			if err != nil {
+				return err
+			}
+			at.offset = c.pending.Last + 1
+			var next *cut
+			select {
+			case next = <-ready:
+			default:
+			}
+			var pending *Pending
+			if next != nil {
+				pending = &next.pending
+			}
+			if err := p.commit(ctx, &at, pending); err != nil {
+				return err
+			}
+			p.done(c)
+			free <- c.batch
+			c = next
+		}
+	}
+}
+
+// store writes a recorded range to ClickHouse and its rejected records to the dead-letter topic.
+func (p *partition) store(ctx context.Context, c *cut) error {
+	if err := p.writer.write(ctx, c); err != nil {
+		return err
+	}
+	return p.letters.send(ctx, p.topic, p.id, c.batch.Rejections())
+}
+
+// commit stores where the partition stands. It is sent even when ctx has just ended: a range that is in
+// ClickHouse need not be replayed by the next owner.
+func (p *partition) commit(ctx context.Context, at *start, pending *Pending) error {
+	lingering, cancel := linger(ctx, lingerGrace)
+	defer cancel()
+	return p.offsets.commit(lingering, p.as, p.topic, p.id, at.offset, metadata{Incarnation: at.incarnation, Pending: pending})
+}
+
+// done counts a range that is committed.
+func (p *partition) done(c *cut) {
+	p.metrics.committed(p.topic, p.id, c)
+	p.status.update(p.topic, p.id, func(s *PartitionStatus) {
+		s.State, s.Problem = Running, ""
+		s.Position, s.End = c.pending.Last+1, c.end
+	})
+}
+
+// sleep waits for pause, or returns false when ctx ends first.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

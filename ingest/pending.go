@@ -1,0 +1,62 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Pending is the recorded cut of a range: everything besides the records that decides what its blocks
+// hold. It travels in the metadata of the offset commit whose offset is the range's first.
+type Pending struct {
+	// Last is the range's last offset; the first is the committed offset.
+	Last int64 `json:"last"`
+	// Clock is the clock reading, in Unix milliseconds, that validation and received_at use.
+	Clock int64 `json:"clock"`
+	// Contract is the version of the event contract that decodes the range.
+	Contract int `json:"contract"`
+	// Token is the deduplication token of the range's inserts.
+	Token string `json:"token"`
+}
+
+// metadataFormat marks our commits, so that a group shared with another program is noticed.
+const metadataFormat = 1
+
+// metadata is what a commit carries besides its offset.
+type metadata struct {
+	Format int `json:"ioc"`
+	// Incarnation is the life of the topic that the offset belongs to (see topic_incarnations).
+	Incarnation int `json:"incarnation,omitempty"`
+	// Pending is the recorded range that begins at the offset, if there is one.
+	Pending *Pending `json:"pending,omitempty"`
+}
+
+// encode gives the text of the metadata.
+func (m metadata) encode() (string, error) {
+	m.Format = metadataFormat
+	text, err := json.Marshal(m)
+	if err != nil {
+		return "", fmt.Errorf("encoding commit metadata: %w", err)
+	}
+	return string(text), nil
+}
+
+// decodeMetadata reads the metadata committed with first. Metadata that ioc did not write is an error:
+// somebody else commits to this group, and nothing is known about what its offset means.
+func decodeMetadata(text string, first int64) (metadata, error) {
+	var m metadata
+	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&m); err != nil || m.Format != metadataFormat {
+		return metadata{}, fmt.Errorf("the commit metadata %.100q is not from this program: is the group shared?", text)
+	}
+	if p := m.Pending; p != nil && (p.Last < first || p.Clock <= 0 || p.Token == "") {
+		return metadata{}, fmt.Errorf("the recorded range %d..%d (clock %d, token %q) is not valid", first, p.Last, p.Clock, p.Token)
+	}
+	return m, nil
+}
+
+// rangeToken names a range of one incarnation of a partition.
+func rangeToken(incarnation string, partition int, first, last int64) string {
+	return fmt.Sprintf("%s/%d/%d-%d", incarnation, partition, first, last)
+}

@@ -1,0 +1,117 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
+
+	"ioc.local/ingest/event"
+	"ioc.local/internal/warehouse"
+)
+
+// maxInserts is how many inserts run at once: the encoding of one overlaps the server's work on the other.
+const maxInserts = 2
+
+// lingerGrace is how long an insert may still run after its partition was taken away or the process was
+// asked to stop. Letting it end is not needed for exactly-once, but saves the next owner a replay, and
+// keeps a cancelled query from closing its connection.
+const lingerGrace = 10 * time.Second
+
+// writer inserts ranges into ClickHouse.
+type writer struct {
+	client   *warehouse.Client
+	calendar string
+	timeout  time.Duration
+	slots    *semaphore.Weighted
+	metrics  *metrics
+	logger   *zap.Logger
+	report   func(error)
+}
+
+// write inserts all blocks of a range, then brings the dossiers that it touched up to date. It retries
+// the same blocks until they are in, or until ctx has ended and the attempt under way has failed.
+func (w *writer) write(ctx context.Context, c *cut) error {
+	for _, block := range c.batch.Blocks() {
+		err := w.retry(ctx, block.Table, func(ctx context.Context) error { return w.insert(ctx, block, c.pending.Token) })
+		if err != nil {
+			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
+		}
+	}
+	touched := warehouse.TouchedDossiers{
+		Topic: c.incarnation, Partition: uint32(c.partition), First: uint64(c.first), Last: uint64(c.pending.Last),
+		Token: c.pending.Token, Calendar: w.calendar,
+	}
+	touched.RegisteredOn, touched.Subjects = c.batch.TouchedDossiers()
+	if len(touched.Subjects) == 0 {
+		return nil
+	}
+	err := w.retry(ctx, "dossier_changes", func(ctx context.Context) error { return warehouse.ApplyDossiers(ctx, w.client, touched) })
+	if err != nil {
+		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
+	}
+	return nil
+}
+
+// insert sends one block as one native block.
+func (w *writer) insert(ctx context.Context, block *event.Block, token string) error {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token)))
+	batch, err := w.client.Conn().PrepareBatch(ctx, "INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
+	if err != nil {
+		return fmt.Errorf("preparing the insert: %w", err)
+	}
+	defer func() { _ = batch.Close() }()
+	if err := block.AppendTo(batch); err != nil {
+		return fmt.Errorf("encoding the block: %w", err)
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("sending the block: %w", err)
+	}
+	return nil
+}
+
+// retry runs attempt until it succeeds. An error says nothing about what was written, so every attempt
+// is the same; it gives up only once ctx has ended.
+func (w *writer) retry(ctx context.Context, table string, attempt func(context.Context) error) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		if err := w.slots.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		started := time.Now()
+		err := func() error {
+			defer w.slots.Release(1)
+			lingering, cancel := linger(ctx, lingerGrace)
+			defer cancel()
+			lingering, cancelDeadline := context.WithTimeout(lingering, w.timeout)
+			defer cancelDeadline()
+			return attempt(lingering)
+		}()
+		w.metrics.insertSeconds.WithLabelValues(table).Observe(time.Since(started).Seconds())
+		if err == nil {
+			w.metrics.inserted(table)
+			w.report(nil)
+			return nil
+		}
+		w.metrics.insertRetries.WithLabelValues(table).Inc()
+		w.report(fmt.Errorf("inserting into %s: %w", table, err))
+		w.logger.Warn("insert failed, the partition is held and the same block is sent again",
+			zap.String("table", table), zap.Duration("pause", pause), zap.Error(err))
+		if !sleep(ctx, pause) {
+			return err
+		}
+	}
+}
+
+// linger gives a context that ends grace after ctx does.
+func linger(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	lingering, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(grace, cancel)
+		context.AfterFunc(lingering, func() { timer.Stop() })
+	})
+	return lingering, func() { stop(); cancel() }
+}
