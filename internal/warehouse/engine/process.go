@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// process is one run of the child.
+type process struct {
+	pid       int
+	stdin     io.Closer
+	listening chan struct{} // Closed when the child has bound its ports.
+	exited    chan struct{} // Closed after err is set.
+	err       error
+}
+
+// startProcess starts the child, which inherits the lock. The caller must wait on exited.
+func startProcess(cmd *exec.Cmd, lock *os.File, out *output) (*process, error) {
+	p := &process{listening: make(chan struct{}), exited: make(chan struct{})}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting engine: %w", err)
+	}
+	p.stdin = stdin
+	stdout := &lineWriter{each: func(line string) {
+		if line != listening {
+			out.line(line)
+			return
+		}
+		select {
+		case <-p.listening:
+		default:
+			close(p.listening)
+		}
+	}}
+	stderr := &lineWriter{each: out.line}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.ExtraFiles = []*os.File{lock} // Becomes lockFD.
+	// A process group of its own: Ctrl-C in a terminal reaches only the parent, which then
+	// stops its parts in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A grandchild (the form with a binary) may hold the output open for longer than its parent.
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		stdin.Close()
+		return nil, fmt.Errorf("starting engine: %w", err)
+	}
+	p.pid = cmd.Process.Pid
+	go func() {
+		p.err = cmd.Wait()
+		stdout.flush()
+		stderr.flush()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// stop ends the child cleanly, or hard when it does not end within the timeout.
+func (p *process) stop(timeout time.Duration) error {
+	p.stdin.Close()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return p.err
+	case <-timer.C:
+		p.kill()
+		return fmt.Errorf("engine did not stop within %s and was killed", timeout)
+	}
+}
+
+// kill ends the child and what it started, and waits for it to be gone.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.pid, syscall.SIGKILL) // It may be gone already.
+	p.stdin.Close()
+	<-p.exited
+}
+
+// waitListening returns nil once the child has bound its ports.
+func (p *process) waitListening(ctx context.Context) error {
+	select {
+	case <-p.listening:
+		return nil
+	case <-p.exited:
+		return errors.New("engine ended before it listened")
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the engine to listen: %w", ctx.Err())
+	}
+}
