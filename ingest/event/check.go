@@ -1,0 +1,132 @@
+package event
+
+import (
+	"math/bits"
+
+	"ioc.local/internal/reference"
+)
+
+// place is a province code in both schemes, as the columns province and province63 hold it.
+type place struct {
+	province, province63 []byte
+}
+
+// places holds the places of all codes, by scheme and the two digits of the code. Without a scheme there are two: before
+// and since the day that the schemes changed.
+type places struct {
+	byScheme [3][100]place
+	before   [100]place
+	reused   [100]bool
+}
+
+func newPlaces(ref *reference.Data) (p places) {
+	for i := range 100 {
+		code := string([]byte{'0' + byte(i/10), '0' + byte(i%10)})
+		p.reused[i] = ref.Reused(code)
+		plain, whole := []byte(code), []byte("gso34:"+code)
+		for _, scheme := range []reference.Scheme{reference.None, reference.GSO63, reference.GSO34} {
+			province, ok := ref.ProvinceOf(scheme, code)
+			if !ok {
+				continue
+			}
+			_, in34 := ref.Province34(code)
+			if scheme == reference.GSO63 || scheme == reference.None && !in34 {
+				p.byScheme[scheme][i] = place{[]byte(province), plain}
+			} else {
+				p.byScheme[scheme][i] = place{[]byte(province), whole}
+			}
+			if scheme == reference.None {
+				p.before[i] = place{[]byte(province), plain}
+			}
+		}
+	}
+	return p
+}
+
+// checkData checks fields against one another and derives those that the row adds.
+func (d *Decoder) checkData() {
+	t, r := d.event, &d.row
+	if !d.hasData {
+		d.body.fail(MissingField, "data")
+		return
+	}
+	// A field that was met and has a fault of its own is reported as that.
+	if missing := t.required &^ r.present; missing != 0 && d.body.reason == "" {
+		d.body.fail(MissingField, t.pathOf(bits.TrailingZeros64(missing)))
+	}
+	if d.body.reason != "" {
+		return // what follows relies on values that are there and valid
+	}
+	if t.registeredAt >= 0 && r.has(t.registeredAt) {
+		if days := r.values[t.registeredAt].n; days < minDay || days > dayOf(d.occurred)+1 {
+			d.body.fail(RegisteredOnOutOfRange, t.pathOf(t.registeredAt))
+		}
+	}
+	d.checkPlace()
+	d.checkService()
+}
+
+func (d *Decoder) checkPlace() {
+	t, r := d.event, &d.row
+	if !r.has(t.provinceCodeAt) {
+		return
+	}
+	code := r.values[t.provinceCodeAt].s
+	if len(code) != 2 || !allDigits(code) {
+		d.body.fail(UnknownProvince, t.pathOf(t.provinceCodeAt))
+		return
+	}
+	i := int(code[0]-'0')*10 + int(code[1]-'0')
+	scheme := reference.None
+	if r.has(t.schemeAt) {
+		scheme = reference.Scheme(r.values[t.schemeAt].n) // the enumeration of the schema
+	}
+	at := d.places.byScheme[scheme][i]
+	switch {
+	case scheme == reference.None && d.places.reused[i]:
+		d.body.fail(AmbiguousProvince, t.pathOf(t.provinceCodeAt))
+		return
+	case at.province == nil:
+		d.body.fail(UnknownProvince, t.pathOf(t.provinceCodeAt))
+		return
+	case scheme == reference.None && d.occurred < mergerTime:
+		at = d.places.before[i]
+	}
+	r.setText(t.provinceAt, at.province)
+	r.setText(t.province63At, at.province63)
+}
+
+// checkService derives the service from the procedure, and keeps persons out of events about a sensitive one.
+func (d *Decoder) checkService() {
+	t, r := d.event, &d.row
+	person := -1
+	switch {
+	case t.pseudonymAt >= 0 && r.has(t.pseudonymAt):
+		person = t.pseudonymAt
+	case r.has(t.communeAt):
+		person = t.communeAt
+	}
+	given := r.has(t.serviceAt)
+	sensitive := given && string(r.values[t.serviceAt].s) == sensitiveService
+	if r.has(t.procedureAt) && (!given || person >= 0) {
+		if service, ok := d.ref.ServiceOfProcedure(r.values[t.procedureAt].s); ok {
+			sensitive = sensitive || service == sensitiveService
+			if !given {
+				r.setText(t.serviceAt, d.services[service])
+			}
+		}
+	}
+	if sensitive && person >= 0 {
+		d.body.fail(SensitiveIdentity, t.pathOf(person))
+	}
+}
+
+// pathOf is the path of the field that is stored in a column.
+func (c *compiledType) pathOf(column int) string {
+	for i := range c.fields {
+		if c.fields[i].column == column {
+			return c.fields[i].path
+		}
+	}
+	return ""
+}

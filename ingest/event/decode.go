@@ -1,0 +1,175 @@
+package event
+
+import (
+	"unicode/utf8"
+
+	"ioc.local/internal/reference"
+)
+
+// Options configures a Decoder.
+type Options struct {
+	// Identity is the key of identities, the same for every Decoder of a process.
+	Identity IdentityHash
+}
+
+// Decoder turns records of one partition into rows. It is not safe for concurrent use, and is reused for ever.
+type Decoder struct {
+	ref      *reference.Data
+	identity IdentityHash
+	types    map[string]*compiledType
+	services map[string][]byte
+	places   places
+	unknown  unknownFields
+	hashed   []byte
+
+	// What follows belongs to the event being read.
+	scan       scanner
+	attributes [attributeCount][]byte
+	given      uint32        // attributes met
+	event      *compiledType // nil while the type is not known
+	occurred   int64
+	data       int // where data begins if it is still to be read, else -1
+	hasData    bool
+	fieldsMet  uint64
+	row        row
+	extra      []byte
+	// Faults by the part that they are in: what is wrong outside data goes before what is wrong inside.
+	whole, envelope, body fault
+}
+
+// fault is why a record is rejected.
+type fault struct {
+	reason Reason
+	field  string
+}
+
+// fail keeps the first fault, but puts personal data before any other.
+func (f *fault) fail(reason Reason, field string) {
+	if f.reason == "" || reason == PersonalData && f.reason != PersonalData {
+		*f = fault{reason, field}
+	}
+}
+
+// NewDecoder makes a decoder that reads events against ref.
+func NewDecoder(ref *reference.Data, opts Options) *Decoder {
+	d := &Decoder{ref: ref, identity: opts.Identity, types: make(map[string]*compiledType), services: make(map[string][]byte)}
+	for _, t := range eventTypes {
+		compiled, err := compile(t)
+		if err != nil {
+			panic(err) // a mistake in the tables of this package, which any test would meet
+		}
+		d.types[compiled.full] = compiled
+	}
+	for _, s := range ref.Services() {
+		d.services[s.ID] = []byte(s.ID)
+	}
+	d.places = newPlaces(ref)
+	d.unknown = newUnknownFields()
+	return d
+}
+
+// Identify is the identity of an event.
+func (d *Decoder) Identify(source, id []byte) Identity {
+	d.hashed = append(d.hashed[:0], source...)
+	d.hashed = append(d.hashed, 0) // neither of the two can hold it
+	d.hashed = append(d.hashed, id...)
+	return d.identity.sum(d.hashed)
+}
+
+// UnknownFields counts the fields of data that the contract does not know, by name, since the decoder was made. At most
+// 256 names are told apart; the rest, and names that are no plain words, are counted as "*".
+func (d *Decoder) UnknownFields() map[string]uint64 { return d.unknown.counts() }
+
+// Decode reads one record. It appends a row to the block of the event's table and returns Accepted, or a row to
+// b.DeadLetters and returns Rejected, or, when seen tells that the valid event is a duplicate, a row to b.Skipped and
+// returns Duplicate. seen may be nil. The record may be reused after Decode.
+func (d *Decoder) Decode(b *Batch, rec *Record, seen func(id Identity) bool) Verdict {
+	d.start()
+	if f := d.read(rec, b.clock); f != nil {
+		b.reject(rec, d.tell(f), !d.mustWithhold(rec, f))
+		return Rejected
+	}
+	source := d.attributes[attributeSource]
+	if seen != nil && seen(d.Identify(source, d.attributes[attributeID])) {
+		b.skip(rec.Offset, rec.Offset, skippedDuplicate, source, rec.Time)
+		return Duplicate
+	}
+	d.accept(b, rec)
+	return Accepted
+}
+
+func (d *Decoder) start() {
+	d.attributes = [attributeCount][]byte{}
+	d.given, d.event, d.occurred, d.data, d.hasData, d.fieldsMet = 0, nil, 0, -1, false, 0
+	d.row.present = 0
+	d.extra, d.scan.scratch = d.extra[:0], d.scan.scratch[:0]
+	d.whole, d.envelope, d.body = fault{}, fault{}, fault{}
+	d.unknown.start()
+}
+
+// read reads and validates the record and gives its fault, if any.
+func (d *Decoder) read(rec *Record, clock int64) *fault {
+	structured := d.content(rec.Headers)
+	if !structured {
+		d.readHeaders(rec.Headers)
+	}
+	switch {
+	case len(rec.Value) > MaxPayload:
+		d.whole.fail(TooLarge, "")
+	case d.whole.reason != "":
+	case !utf8.Valid(rec.Value):
+		d.whole.fail(NotUTF8, "")
+	default:
+		d.scan.start(rec.Value)
+		if !d.readValue(structured) || !d.scan.end() {
+			d.whole.fail(NotJSON, "")
+		}
+	}
+	if d.whole.reason != "" {
+		return &d.whole
+	}
+	d.checkEnvelope(clock)
+	if d.data >= 0 && d.event != nil {
+		d.scan.pos = d.data
+		d.readData() // its syntax was checked before
+	}
+	if d.event != nil {
+		d.checkData()
+	}
+	switch {
+	case d.body.reason == PersonalData && d.envelope.reason != PersonalData:
+		return &d.body
+	case d.envelope.reason != "":
+		return &d.envelope
+	case d.body.reason != "":
+		return &d.body
+	}
+	return nil
+}
+
+func (d *Decoder) readValue(structured bool) bool {
+	if structured {
+		return d.readEnvelope()
+	}
+	return d.readData()
+}
+
+// accept appends the row of the event that was read.
+func (d *Decoder) accept(b *Batch, rec *Record) {
+	t, r := d.event, &d.row
+	r.setText(t.subjectAt, d.attributes[attributeSubject])
+	r.setInt(t.timeAt, d.occurred)
+	r.setText(t.typeAt, t.short)
+	r.setText(t.sourceAt, d.attributes[attributeSource])
+	r.setText(t.idAt, d.attributes[attributeID])
+	if len(d.extra) > 0 {
+		d.extra = append(d.extra, '}')
+		r.setText(t.extraAt, d.extra)
+	}
+	r.setInt(t.receivedAt, b.clock)
+	r.setInt(t.recordTimeAt, clampTime(rec.Time))
+	r.setText(t.topicAt, b.topic)
+	r.setInt(t.partitionAt, b.partition)
+	r.setInt(t.offsetAt, rec.Offset)
+	t.block(b).append(r)
+}

@@ -1,0 +1,69 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ioc.local/internal/reference"
+)
+
+// testClock is the clock of tests, a little after the events of the examples.
+var testClock = time.Date(2026, 11, 21, 12, 0, 0, 0, time.FixedZone("", 7*3600)).UnixMilli()
+
+func newTestDecoder(tb testing.TB) *Decoder {
+	tb.Helper()
+	ref, err := reference.Load(reference.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return NewDecoder(ref, Options{Identity: NewIdentityHash()})
+}
+
+func newTestBatch() *Batch {
+	b := NewBatch()
+	b.Reset("ioc.dossier.v1", 3, testClock)
+	return b
+}
+
+func example(tb testing.TB, name string) []byte {
+	tb.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return content
+}
+
+func compact(tb testing.TB, value []byte) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, value); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// binaryOf is a structured event in binary mode.
+func binaryOf(tb testing.TB, structured []byte) *Record {
+	tb.Helper()
+	var envelope map[string]json.RawMessage
+	if err := json.Unmarshal(structured, &envelope); err != nil {
+		tb.Fatal(err)
+	}
+	rec := &Record{Value: envelope["data"], Headers: []Header{{"content-type", []byte("application/json; charset=utf-8")}}}
+	for name, raw := range envelope {
+		if name == "data" || name == "datacontenttype" {
+			continue
+		}
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			tb.Fatal(err)
+		}
+		rec.Headers = append(rec.Headers, Header{"ce_" + name, []byte(text)})
+	}
+	return rec
+}
