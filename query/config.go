@@ -1,0 +1,77 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is the configuration of a Server.
+type Config struct {
+	// Listen is the address to serve on, host:port; port 0 picks a free one. Default 127.0.0.1:8080.
+	Listen string
+	// AllowUnauthenticated permits a listener that other machines can reach, although there are no keys
+	// yet and everybody who reaches it sees everything. Default false.
+	AllowUnauthenticated bool
+	// Hosts are the names, without ports, that requests may call the server by. On a loopback listener they
+	// add to localhost and the loopback addresses; on another one, none means any. Default none.
+	// ioc_query_requests_total{code="421"} shows that others were used.
+	Hosts []string
+	// MaxConcurrent is how many requests are worked on at once; more get a 503. Connections of mounted
+	// routes do not count. Default 64. ioc_query_requests_total{code="503"} shows that it was hit.
+	MaxConcurrent int
+	// RequestTimeout is how long an answer may take; then it is a 504. Default 30 s.
+	// ioc_query_requests_total{code="504"} shows that it was hit.
+	RequestTimeout time.Duration
+	// MaxHeaderBytes bounds the request line and the headers. Default 16 KiB.
+	MaxHeaderBytes int
+	// MaxURLBytes bounds the path with its parameters. Default 4 KiB.
+	// ioc_query_requests_total{code="414"} shows that it was hit.
+	MaxURLBytes int
+	// ReadTimeout bounds the arrival of a request. Default 10 s.
+	ReadTimeout time.Duration
+	// WriteTimeout bounds the sending of an answer after its making. Default 30 s.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long an idle connection is kept. Default 2 minutes.
+	IdleTimeout time.Duration
+	// ShutdownTimeout is how long Run waits for requests that are being worked on. Default 10 s.
+	ShutdownTimeout time.Duration
+}
+
+// DefaultConfig returns the defaults that the fields of Config name.
+func DefaultConfig() Config {
+	return Config{
+		Listen:          "127.0.0.1:8080",
+		MaxConcurrent:   64,
+		RequestTimeout:  30 * time.Second,
+		MaxHeaderBytes:  16 << 10,
+		MaxURLBytes:     4 << 10,
+		ReadTimeout:     10 * time.Second,
+		WriteTimeout:    30 * time.Second,
+		IdleTimeout:     2 * time.Minute,
+		ShutdownTimeout: 10 * time.Second,
+	}
+}
+
+func (c Config) validate() error {
+	var errs []error
+	for name, n := range map[string]int{"max_concurrent": c.MaxConcurrent, "max_header_bytes": c.MaxHeaderBytes, "max_url_bytes": c.MaxURLBytes} {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("query: %s is %d, must be at least 1", name, n))
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"request_timeout": c.RequestTimeout, "read_timeout": c.ReadTimeout, "write_timeout": c.WriteTimeout,
+		"idle_timeout": c.IdleTimeout, "shutdown_timeout": c.ShutdownTimeout,
+	} {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("query: %s is %s, must be above 0", name, d))
+		}
+	}
+	for i, host := range c.Hosts {
+		if host == "" {
+			errs = append(errs, fmt.Errorf("query: hosts[%d] is empty", i))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,170 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"ioc.local/internal/access"
+	"ioc.local/internal/reference"
+	"ioc.local/query/kpi"
+)
+
+// Evaluator answers questions about KPIs. Errors are *kpi.Error, or those of the context.
+type Evaluator interface {
+	Answer(context.Context, kpi.Query) (*kpi.Answer, error)
+}
+
+// Deps are what a Server needs from outside.
+type Deps struct {
+	Logger    *zap.Logger
+	Registry  prometheus.Registerer
+	Evaluator Evaluator
+	Catalogue *kpi.Catalogue
+	Reference *reference.Data
+	// Routes are other faces on this listener, by a pattern of net/http such as "GET /api/v1/live". Their requests
+	// are guarded, counted and carry the principal, but they may last as long as they like.
+	Routes map[string]http.Handler
+}
+
+// Server is the HTTP API.
+type Server struct {
+	cfg      Config
+	deps     Deps
+	log      *zap.Logger
+	metrics  *metrics
+	listener net.Listener
+	hosts    map[string]bool // other names than loopback's that requests may use
+	anyHost  bool
+	mux      *http.ServeMux
+	slots    chan struct{} // one token per request that is worked on
+}
+
+// New checks the configuration and listens, so that Addr is known and a port in use is an error here.
+// The listener is closed by Run, which must be called once, if only with a cancelled context.
+// A listener that other machines can reach is an error, unless the configuration allows it.
+func New(cfg Config, deps Deps) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	addr, err := net.ResolveTCPAddr("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("query: resolving the address to listen on: %w", err)
+	}
+	loopback := access.IsLoopback(addr)
+	if !loopback && !cfg.AllowUnauthenticated {
+		return nil, fmt.Errorf("query: listening on %s would show everything to everybody who reaches it, since there are no keys yet: "+
+			"listen on 127.0.0.1, or set allow_unauthenticated", cfg.Listen)
+	}
+	s := &Server{
+		cfg: cfg, deps: deps, log: deps.Logger, hosts: make(map[string]bool), anyHost: !loopback && len(cfg.Hosts) == 0,
+		mux: http.NewServeMux(), slots: make(chan struct{}, cfg.MaxConcurrent),
+	}
+	for _, host := range cfg.Hosts {
+		s.hosts[access.HostName(host)] = true
+	}
+	if err := s.route(); err != nil {
+		return nil, err
+	}
+	if s.metrics, err = newMetrics(deps.Registry); err != nil {
+		return nil, fmt.Errorf("query: registering metrics: %w", err)
+	}
+	if s.listener, err = net.ListenTCP("tcp", addr); err != nil {
+		return nil, fmt.Errorf("query: listening on %s: %w", cfg.Listen, err)
+	}
+	return s, nil
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// route sets up who answers what.
+func (s *Server) route() error {
+	catalogue, err := s.catalogueHandler()
+	if err != nil {
+		return err
+	}
+	handlers := map[string]handler{
+		"GET /api/v1/kpis":                catalogue,
+		"GET /api/v1/kpis/{id}":           s.answer,
+		"GET /api/v1/reference/provinces": s.provinces,
+		"GET /api/v1/reference/services":  s.services,
+		"GET /api/v1/reference/agencies":  s.agencies,
+	}
+	var patterns []string
+	for pattern, h := range handlers {
+		patterns = append(patterns, pattern)
+		s.mux.Handle(pattern, s.bounded(h))
+	}
+	for pattern, h := range s.deps.Routes {
+		patterns = append(patterns, pattern)
+		s.mux.Handle(pattern, h)
+	}
+	if _, mounted := s.deps.Routes["GET /{$}"]; !mounted {
+		slices.Sort(patterns)
+		s.mux.Handle("GET /{$}", s.bounded(func(w http.ResponseWriter, r *http.Request) error {
+			return document(w, r, map[string]any{"name": "ioc", "faces": patterns})
+		}))
+	}
+	return nil
+}
+
+// Run serves until the context ends. Then it accepts no more, waits for the requests that are
+// being worked on, for ShutdownTimeout at the most, and returns. Connections that a mounted
+// route took over are that route's to close.
+func (s *Server) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	server := &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: s.cfg.ReadTimeout,
+		ReadTimeout:       s.cfg.ReadTimeout,
+		WriteTimeout:      s.cfg.RequestTimeout + s.cfg.WriteTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
+		ErrorLog:          zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
+		BaseContext:       func(net.Listener) context.Context { return work },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("query: serving: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(work, s.cfg.ShutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		stopWork()
+		s.log.Warn("requests were cut off at the end", zap.Duration("waited", s.cfg.ShutdownTimeout))
+		err = server.Close()
+		s.drain(time.Second)
+		if err != nil {
+			return fmt.Errorf("query: closing: %w", err)
+		}
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("query: serving: %w", err)
+	}
+	return nil
+}
+
+// drain waits until no request is worked on, so that handlers whose context has ended are gone when Run returns.
+func (s *Server) drain(limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for range cap(s.slots) {
+		select {
+		case s.slots <- struct{}{}:
+		case <-timer.C:
+			return
+		}
+	}
+}
