@@ -27,7 +27,7 @@ type ClientConfig struct {
 	Username string
 	// Password is the user's password. It is never printed.
 	Password string
-	// DialTimeout bounds the making of one connection.
+	// DialTimeout bounds the making of one connection, with the server's greeting.
 	DialTimeout time.Duration
 	// ReadTimeout bounds the wait for the next bytes of an answer.
 	ReadTimeout time.Duration
@@ -57,7 +57,8 @@ type Client struct {
 	cfg  ClientConfig
 }
 
-// Open makes the pool and waits for the server's answer to a ping, at most until ctx ends.
+// Open makes the pool and waits for the server's answer to a ping, at most until ctx ends. A server
+// that accepts the connection and then says nothing is given up after DialTimeout only.
 func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	if len(cfg.Addr) == 0 {
 		return nil, errors.New("connecting to ClickHouse: no address")
@@ -139,8 +140,9 @@ var retryable = map[int32]string{
 }
 
 // Retryable says whether the same statement may succeed later: the server was away, overloaded or
-// cut off. A cancelled or expired context is not retryable. An insert that failed this way may
-// have been done in part or whole, so only the same block under the same token may be sent again.
+// cut off, or the attempt's own deadline passed. A cancelled context is not retryable. An insert
+// that failed this way may have been done in part or whole, so only the same block under the same
+// token may be sent again.
 func Retryable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
@@ -149,19 +151,13 @@ func Retryable(err error) bool {
 		_, ok := retryable[exception.Code]
 		return ok
 	}
-	if errors.Is(err, clickhouse.ErrAcquireConnTimeout) || errors.Is(err, clickhouse.ErrConnectionClosed) {
-		return true
-	}
 	for _, target := range []error{
-		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNREFUSED,
-		syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
+		clickhouse.ErrAcquireConnTimeout, clickhouse.ErrConnectionClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE,
 	} {
 		if errors.Is(err, target) {
 			return true
 		}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return false
 	}
 	_, ok := errors.AsType[net.Error](err)
 	return ok

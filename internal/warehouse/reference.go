@@ -66,6 +66,9 @@ func LoadReference(ctx context.Context, client *Client, data *reference.Data) (R
 	for _, day := range days {
 		day[0] = versions.Calendar
 	}
+	if present, err := referencePresent(ctx, client, versions); err != nil || present {
+		return versions, err
+	}
 	for _, table := range []struct {
 		name string
 		rows [][]any
@@ -75,6 +78,18 @@ func LoadReference(ctx context.Context, client *Client, data *reference.Data) (R
 		}
 	}
 	return versions, nil
+}
+
+// referencePresent tells whether the tables hold these versions already. working_calendar is filled last,
+// so its rows mean that the others are there.
+func referencePresent(ctx context.Context, client *Client, versions ReferenceVersions) (bool, error) {
+	var present bool
+	row := client.Conn().QueryRow(ctx, `SELECT (SELECT count() > 0 FROM working_calendar WHERE version = ?)
+		AND (SELECT count() > 0 FROM savings_coefficients WHERE version = ?)`, versions.Calendar, versions.Savings)
+	if err := row.Scan(&present); err != nil {
+		return false, fmt.Errorf("reading the versions of the reference tables: %w", err)
+	}
+	return present, nil
 }
 
 // dateOf is the calendar day of t as ClickHouse's driver wants it: midnight UTC.

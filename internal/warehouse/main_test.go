@@ -1,0 +1,45 @@
+package warehouse_test
+
+import (
+	"testing"
+
+	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
+	"ioc.local/internal/warehouse/enginetest"
+)
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+// migrated is a fresh database with the schema.
+func migrated(t *testing.T) *enginetest.DB {
+	t.Helper()
+	db := enginetest.Start(t)
+	if err := warehouse.Migrate(t.Context(), db.Client); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// loadReference fills the reference tables from the embedded files.
+func loadReference(t *testing.T, db *enginetest.DB) (*reference.Data, warehouse.ReferenceVersions) {
+	t.Helper()
+	data, err := reference.Load(reference.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions, err := warehouse.LoadReference(t.Context(), db.Client, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data, versions
+}
+
+// text is the one value that the query gives.
+func text(t *testing.T, client *warehouse.Client, query string, args ...any) string {
+	t.Helper()
+	var value string
+	if err := client.Conn().QueryRow(t.Context(), query, args...).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return value
+}
