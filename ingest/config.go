@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// Config says what to read and how to cut it into ranges.
+// Config says what to read and how to cut it into ranges. Brokers, group and topics come from the section
+// kafka of the configuration, the rest from the section ingest.
 type Config struct {
 	// Brokers are the host:port addresses that the consumer group bootstraps from.
-	Brokers []string `yaml:"brokers" doc:"Kafka bootstrap addresses, host:port"`
+	Brokers []string `yaml:"-"`
 	// Group is the consumer group; its committed offsets are the state of ingestion.
-	Group string `yaml:"group" doc:"consumer group id"`
+	Group string `yaml:"-"`
 	// Topics are read; any topic may carry any event type.
-	Topics []string `yaml:"topics" doc:"topics to read; any topic may carry any event type"`
+	Topics []string `yaml:"-"`
 	// DeadLetterTopic receives rejected records with their payload; empty switches it off.
-	DeadLetterTopic string `yaml:"dead_letter_topic" doc:"topic for rejected records; empty switches it off (the table dead_letters stays)"`
+	DeadLetterTopic string `yaml:"-"`
 	// FlushInterval bounds how long an event waits for its range to fill.
 	FlushInterval time.Duration `yaml:"flush_interval" doc:"longest wait of an event for its range to fill"`
 	// MaxRows bounds a range in events; one block must stay below ClickHouse's block size of 1,048,449 rows.
@@ -68,6 +69,6 @@ func (c Config) Validate() error {
 	check(c.MaxBytes >= 1<<20 && c.MaxBytes <= 200<<20, "max_bytes", "must be 1MiB to 200MiB")
 	check(c.DuplicateWindow >= 0 && c.DuplicateWindow <= 50_000_000, "duplicate_window", "must be 0 to 50000000")
 	check(c.InsertTimeout >= time.Second && c.InsertTimeout <= 5*time.Minute, "insert_timeout", "must be 1s to 5m")
-	check(c.SessionTimeout >= 6*time.Second && c.SessionTimeout <= 5*time.Minute, "session_timeout", "must be 6s to 5m")
+	check(c.SessionTimeout >= time.Second && c.SessionTimeout <= 5*time.Minute, "session_timeout", "must be 1s to 5m (brokers refuse less than their group.min.session.timeout.ms, 6s by default)")
 	return errors.Join(errs...)
 }

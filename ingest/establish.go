@@ -36,26 +36,28 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 		return start{}, err
 	}
 	var meta metadata
+	var foreign error
 	if committed >= 0 {
-		if meta, err = decodeMetadata(text, committed); err != nil {
-			return start{}, stopped("%v; %s", err, remedy(p.topic, p.id, committed))
-		}
+		meta, foreign = decodeMetadata(text, committed)
 	}
-	switch {
-	case committed >= 0 && meta.Incarnation == incarnation:
+	if committed >= 0 && foreign == nil && meta.Incarnation == incarnation {
 		at.offset, at.pending = committed, meta.Pending
-	case incarnation > 0:
-		at.offset = from
-	default:
+	} else {
+		// Nothing is committed for this life of the log, so nothing of it may be in ClickHouse either.
 		exist, err := p.rowsExist(ctx, at.name)
-		if err != nil {
+		switch {
+		case err != nil:
 			return start{}, err
+		case exist:
+			return start{}, stopped("the group %s has no committed offset for %s/%d, but ClickHouse holds rows of it: the topic was recreated, the group was reset or the group id changed; %s",
+				p.as.group, at.name, p.id, remedy(p.topic, p.id, first))
+		case incarnation > 0:
+			at.offset = from
+		case foreign != nil:
+			return start{}, stopped("%v; %s", foreign, remedy(p.topic, p.id, committed))
+		default:
+			at.offset = first
 		}
-		if exist {
-			return start{}, stopped("the group %s has no committed offset, but ClickHouse holds rows of %s/%d: the topic was recreated, the group was reset or the group id changed; %s",
-				p.as.group, p.topic, p.id, remedy(p.topic, p.id, first))
-		}
-		at.offset = first
 	}
 	switch {
 	case at.offset > end:

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"ioc.local/ingest"
@@ -64,7 +65,7 @@ func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
 	h.t.Helper()
 	hash := event.NewIdentityHash()
 	i, err := ingest.New(cfg, ingest.Deps{
-		Logger: zaptest.NewLogger(h.t), Registry: prometheus.NewRegistry(), Warehouse: h.db.Client, Calendar: h.version.Calendar,
+		Logger: zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel)), Registry: prometheus.NewRegistry(), Warehouse: h.db.Client, Calendar: h.version.Calendar,
 		NewDecoder: func() *event.Decoder { return event.NewDecoder(h.data, event.Options{Identity: hash}) },
 		Report:     func(error) {},
 	})

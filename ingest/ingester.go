@@ -73,8 +73,9 @@ func (i *Ingester) Run(ctx context.Context) error {
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: i.cfg.Group, Brokers: i.cfg.Brokers, Topics: i.cfg.Topics, Dialer: dialer,
 		HeartbeatInterval: i.cfg.SessionTimeout / 5, SessionTimeout: i.cfg.SessionTimeout,
-		// The previous owner may finish an insert that is under way.
-		RebalanceTimeout:      i.cfg.InsertTimeout + 2*lingerGrace,
+		// The previous owner may finish an insert that is under way. Not longer: a member that dies
+		// while the group rebalances holds up all others for this time.
+		RebalanceTimeout:      2 * lingerGrace,
 		WatchPartitionChanges: true, PartitionWatchInterval: 5 * time.Second,
 		JoinGroupBackoff: time.Second, Timeout: kafkaTimeout,
 		GroupBalancers: []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}},

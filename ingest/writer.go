@@ -20,7 +20,7 @@ const maxInserts = 2
 // lingerGrace is how long an insert may still run after its partition was taken away or the process was
 // asked to stop. Letting it end is not needed for exactly-once, but saves the next owner a replay, and
 // keeps a cancelled query from closing its connection.
-const lingerGrace = 10 * time.Second
+const lingerGrace = 5 * time.Second
 
 // writer inserts ranges into ClickHouse.
 type writer struct {
