@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/spf13/cobra"
+
+	"ioc.local/dashboards"
+	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
+	"ioc.local/query/kpi"
+	"ioc.local/stream"
+)
+
+// checkTimeout bounds each look at another system.
+const checkTimeout = 10 * time.Second
+
+func newCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check the configuration, ClickHouse and Kafka before anything starts", Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd, nil)
+			if err != nil {
+				return err
+			}
+			failed := 0
+			for _, check := range []struct {
+				name string
+				run  func(context.Context, Config) (string, error)
+			}{
+				{"reference data", checkReference}, {"KPI catalogue and boards", checkCatalogue},
+				{"ClickHouse", checkClickHouse}, {"Kafka", checkKafka},
+			} {
+				failed += tell(cmd.OutOrStdout(), check.name, func() (string, error) {
+					ctx, cancel := context.WithTimeout(cmd.Context(), checkTimeout)
+					defer cancel()
+					return check.run(ctx, cfg)
+				})
+			}
+			if failed > 0 {
+				return fmt.Errorf("%d of 4 checks failed", failed)
+			}
+			return nil
+		},
+	}
+	configFlags(cmd, nil)
+	return cmd
+}
+
+func tell(w io.Writer, name string, run func() (string, error)) (failed int) {
+	detail, err := run()
+	if err != nil {
+		fmt.Fprintf(w, "FAILED  %s: %v\n", name, err)
+		return 1
+	}
+	fmt.Fprintf(w, "ok      %s: %s\n", name, detail)
+	return 0
+}
+
+func checkReference(_ context.Context, cfg Config) (string, error) {
+	data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d provinces, %d services, %d savings coefficients from %s", len(data.Provinces34()), len(data.Services()),
+		len(data.Coefficients().All()), data.Coefficients().File()), nil
+}
+
+func checkCatalogue(_ context.Context, cfg Config) (string, error) {
+	catalogue, err := kpi.Load(cfg.KPI.Dir)
+	if err != nil {
+		return "", err
+	}
+	boards, err := stream.LoadBoards(dashboards.Boards(), catalogue)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d KPIs, %d boards", len(catalogue.All()), len(boards)), nil
+}
+
+func checkClickHouse(ctx context.Context, cfg Config) (string, error) {
+	client, err := warehouse.Open(ctx, cfg.warehouse())
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = client.Close() }()
+	version, err := client.Conn().ServerVersion()
+	if err != nil {
+		return "", fmt.Errorf("asking for the version: %w", err)
+	}
+	states, err := warehouse.MigrationStates(ctx, client)
+	if err != nil {
+		return "", err
+	}
+	pending := 0
+	for _, s := range states {
+		if !s.Applied {
+			pending++
+		}
+	}
+	if pending > 0 {
+		return "", fmt.Errorf("%d of %d migrations are not applied: run ioc schema apply", pending, len(states))
+	}
+	return fmt.Sprintf("version %s, %d migrations applied", version.Version, len(states)), nil
+}
+
+func checkKafka(ctx context.Context, cfg Config) (string, error) {
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(cfg.Kafka.Brokers...), Transport: transport, Timeout: checkTimeout}
+	wanted := slices.Clone(cfg.Kafka.Topics)
+	if cfg.Kafka.DeadLetterTopic != "" {
+		wanted = append(wanted, cfg.Kafka.DeadLetterTopic)
+	}
+	answer, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: wanted})
+	if err != nil {
+		return "", fmt.Errorf("asking %v for metadata: %w", cfg.Kafka.Brokers, err)
+	}
+	var errs []error
+	partitions := 0
+	for _, topic := range answer.Topics {
+		if topic.Error != nil {
+			errs = append(errs, fmt.Errorf("topic %s: %w", topic.Name, topic.Error))
+		}
+		partitions += len(topic.Partitions)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d brokers, %d topics, %d partitions", len(answer.Brokers), len(answer.Topics), partitions), nil
+}

@@ -1,0 +1,51 @@
+// Command ioc is an event-analytics server for the intelligent operations centres of Vietnam's Project 06:
+// events from Kafka land in ClickHouse exactly once and come out as live KPIs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"ioc.local/internal/warehouse/engine"
+)
+
+// Exit codes that a script can rely on.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	// The embedded engine runs as a child of this binary; nothing of the command line's machinery may
+	// run in it.
+	if len(os.Args) > 1 && os.Args[1] == "engine" {
+		os.Exit(engine.Main(os.Args[2:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(root.ErrOrStderr(), "ioc:", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}

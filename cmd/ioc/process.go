@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"ioc.local/dashboards"
+	"ioc.local/ingest"
+	"ioc.local/ingest/event"
+	"ioc.local/internal/reference"
+	"ioc.local/internal/telemetry"
+	"ioc.local/internal/warehouse"
+	"ioc.local/query"
+	"ioc.local/query/kpi"
+	"ioc.local/stream"
+)
+
+// roles are the parts of ioc that a process runs.
+type roles struct{ ingest, query, stream bool }
+
+// process is what the components of one process share.
+type process struct {
+	cfg      Config
+	logger   *zap.Logger
+	registry *prometheus.Registry
+	health   *telemetry.Health
+	data     *reference.Data
+	stages   *stages
+	client   *warehouse.Client
+	versions warehouse.ReferenceVersions
+
+	internalAddr, publicAddr string
+}
+
+// newProcess loads the reference data and opens the internal listener, so that a process tells how it
+// is from the start.
+func newProcess(cfg Config) (*process, error) {
+	logger, err := telemetry.NewLogger(cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings})
+	if err != nil {
+		return nil, fmt.Errorf("loading the reference data: %w", err)
+	}
+	p := &process{
+		cfg: cfg, logger: logger, registry: prometheus.NewRegistry(), health: telemetry.NewHealth(), data: data, stages: newStages(logger),
+	}
+	p.health.Probe("start")
+	internal, err := telemetry.New(cfg.Internal, telemetry.Deps{Logger: logger, Registry: p.registry, Health: p.health})
+	if err != nil {
+		return nil, err
+	}
+	p.internalAddr = internal.Addr()
+	p.stages.start("internal listener", internal.Run)
+	return p, nil
+}
+
+// connect opens ClickHouse, waiting for it as long as ctx lasts.
+func (p *process) connect(ctx context.Context, cfg warehouse.ClientConfig) error {
+	return p.patiently(ctx, func() (err error) {
+		p.client, err = warehouse.Open(ctx, cfg)
+		return err
+	})
+}
+
+// prepare brings the schema and the reference data up to date.
+func (p *process) prepare(ctx context.Context) error {
+	return p.patiently(ctx, func() (err error) {
+		if err := warehouse.Migrate(ctx, p.client); err != nil {
+			return err
+		}
+		p.versions, err = warehouse.LoadReference(ctx, p.client, p.data)
+		return err
+	})
+}
+
+// patiently repeats what failed because ClickHouse did not answer or went away.
+func (p *process) patiently(ctx context.Context, attempt func() error) error {
+	probe := p.health.Probe("clickhouse")
+	for {
+		err := attempt()
+		if err == nil {
+			probe.OK()
+			return nil
+		}
+		probe.Fail(err)
+		if !warehouse.Retryable(err) {
+			return err
+		}
+		p.logger.Warn("ClickHouse does not answer and is asked again", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// startRoles starts the parts: the faces first, so that they stop last and the final state is seen.
+func (p *process) startRoles(r roles) error {
+	var ingester *ingest.Ingester
+	if r.ingest {
+		probe := p.health.Probe("ingest")
+		hash := event.NewIdentityHash()
+		var err error
+		ingester, err = ingest.New(p.cfg.ingest(), ingest.Deps{
+			Logger: p.logger.Named("ingest"), Registry: p.registry, Warehouse: p.client, Calendar: p.versions.Calendar,
+			NewDecoder: func() *event.Decoder { return event.NewDecoder(p.data, event.Options{Identity: hash}) },
+			Report:     report(probe),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if r.query || r.stream {
+		if err := p.startFaces(r, ingester); err != nil {
+			return err
+		}
+	}
+	if ingester != nil {
+		p.stages.start("ingest", ingester.Run)
+	}
+	p.health.Probe("start").OK()
+	return nil
+}
+
+func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
+	catalogue, err := kpi.Load(p.cfg.KPI.Dir)
+	if err != nil {
+		return fmt.Errorf("loading the KPI catalogue: %w", err)
+	}
+	cfg := kpi.DefaultConfig()
+	evaluator, err := kpi.New(cfg, kpi.Deps{
+		Conn: p.client.Conn(), Catalogue: catalogue, Coefficients: p.data.Coefficients(), Registry: p.registry,
+		Logger: p.logger.Named("kpi"), Health: report(p.health.Probe("kpi")),
+	})
+	if err != nil {
+		return err
+	}
+	p.stages.start("kpi", evaluator.Run)
+	routes := map[string]http.Handler{}
+	if r.stream {
+		boards, err := stream.LoadBoards(dashboards.Boards(), catalogue)
+		if err != nil {
+			return fmt.Errorf("loading the boards: %w", err)
+		}
+		var caughtUp func() bool // not known where another process ingests
+		if ingester != nil {
+			caughtUp = func() bool { return ingester.Status().CaughtUp() }
+		}
+		hub, err := stream.New(stream.DefaultConfig(), stream.Deps{
+			Logger: p.logger.Named("stream"), Registry: p.registry, Publisher: evaluator, Boards: boards, Reference: p.data, CaughtUp: caughtUp,
+		})
+		if err != nil {
+			return err
+		}
+		p.stages.start("stream", hub.Run)
+		routes["GET /api/v1/live"] = hub
+	}
+	server, err := query.New(p.cfg.HTTP, query.Deps{
+		Logger: p.logger.Named("query"), Registry: p.registry, Evaluator: evaluator, Catalogue: catalogue, Reference: p.data, Routes: routes,
+	})
+	if err != nil {
+		return err
+	}
+	p.publicAddr = server.Addr().String()
+	p.stages.start("http", server.Run)
+	return nil
+}
+
+// close stops everything in order and closes the connections.
+func (p *process) close() error {
+	err := p.stages.stop()
+	if p.client != nil {
+		_ = p.client.Close()
+	}
+	_ = p.logger.Sync()
+	return err
+}
+
+// report turns a probe into the function that components tell their health with.
+func report(probe *telemetry.Probe) func(error) {
+	return func(err error) {
+		if err == nil {
+			probe.OK()
+			return
+		}
+		probe.Fail(err)
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ioc.local/internal/warehouse"
+)
+
+func newTopics() *cobra.Command {
+	var partition, from int64
+	var reason string
+	adopt := &cobra.Command{
+		Use: "adopt TOPIC", Short: "Accept the log of a stopped partition as a new incarnation and go on from an offset", Args: exactly(1),
+		Long: `A partition stops when its log is not the one that was read before: the topic was recreated or truncated, or the
+group's offsets are gone. Going on by itself would skip events or count them twice. This command records the
+decision to read the log as it is now, from the given offset on; a running ingest process takes it up within
+seconds. Rows of the new incarnation carry the topic name with @1, @2, … so that their offsets stay unique.
+Events that both the old and the new log hold are counted twice if they are read again: choose --from accordingly.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd, nil)
+			if err != nil {
+				return err
+			}
+			if partition < 0 || from < 0 || reason == "" {
+				return &usageError{errors.New("--partition, --from and --reason are needed")}
+			}
+			client, err := warehouse.Open(cmd.Context(), cfg.warehouse())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = client.Close() }()
+			incarnation, err := warehouse.AdoptTopic(cmd.Context(), client, args[0], uint32(partition), uint64(from), reason)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%d goes on from offset %d as incarnation %d.\n", args[0], partition, from, incarnation)
+			return err
+		},
+	}
+	configFlags(adopt, nil)
+	adopt.Flags().Int64Var(&partition, "partition", -1, "partition")
+	adopt.Flags().Int64Var(&from, "from", -1, "first offset to read")
+	adopt.Flags().StringVar(&reason, "reason", "", "why, for those who look later")
+	cmd := &cobra.Command{Use: "topics", Short: "Decide about topics"}
+	cmd.AddCommand(adopt)
+	return cmd
+}
