@@ -1,0 +1,268 @@
+package kpi
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ioc.local/internal/reference"
+)
+
+// plan is one statement over one table: sums by dimensions, for several windows at once. The statement reads counts and
+// position rows in one SELECT of one table, so what it counts is exactly the events below the positions that it returns.
+type plan struct {
+	source       *source
+	table        *table
+	coefficients *reference.Coefficients
+	by           []string
+	scheme       string
+	filters      map[string][]string
+	provinces    []string // Of the 34-scheme; nil is all.
+	windows      []window
+	columns      []column
+	bucket       grain // 0 sums over time.
+
+	// floor and ceiling bound as_of, which is known only once the statement has read the position rows. Deadlines are
+	// counted at floor; those between the two come in rows of their own, so that they can be judged at as_of exactly.
+	floor, ceiling time.Time
+}
+
+// column is one sum of the statement.
+type column struct {
+	expression *expression
+	window     int
+	series     bool // Each bucket is its own period: Now is at most the bucket's end.
+}
+
+// column adds a sum, once, and returns its place.
+func (p *plan) column(e *expression, window int, series bool) int {
+	series = series && p.source.measures[e.measure].deadline
+	for i, c := range p.columns {
+		if c.window == window && c.series == series && c.expression.equal(e) {
+			return i
+		}
+	}
+	p.columns = append(p.columns, column{e, window, series})
+	return len(p.columns) - 1
+}
+
+// window adds a window, once, and returns its place.
+func (p *plan) window(w window) int {
+	for i, known := range p.windows {
+		if known.from.Equal(w.from) && known.upper.Equal(w.upper) && known.end.Equal(w.end) {
+			return i
+		}
+	}
+	p.windows = append(p.windows, w)
+	return len(p.windows) - 1
+}
+
+const zoneSQL = "'Asia/Ho_Chi_Minh'"
+
+// statement is the SQL and its parameters. Nothing that a user wrote is in the text.
+func (p *plan) statement() (string, []any) {
+	b := &builder{}
+	dims := make([]string, len(p.by))
+	for i, dimension := range p.by {
+		dims[i] = fmt.Sprintf("d%d", i)
+		b.inner("%s AS %s", p.table.column(dimension, p.scheme), dims[i])
+	}
+	b.inner("%s AS bucket", p.bucketSQL())
+	b.inner("topic").inner("partition").inner("toString(province) AS area")
+	groups := append(append([]string{}, dims...), "bucket", "topic", "partition", "area", "crossing")
+	crossing := "toInt64(0)"
+	if p.floats() {
+		crossing = fmt.Sprintf("if(topic = '' AND overdue_at >= %s AND overdue_at < %s, toUnixTimestamp64Milli(overdue_at), toInt64(0))",
+			b.moment(p.floor), b.moment(p.ceiling))
+	}
+	b.inner("%s AS crossing", crossing)
+	b.inner("max(position) AS seen_position").inner("max(latest) AS seen_latest")
+	conditions := make([]string, len(p.windows))
+	for i, w := range p.windows {
+		conditions[i] = p.windowSQL(b, w)
+	}
+	counts, bases, reporting, missing := []string{}, []string{}, []string{}, []string{}
+	for i, c := range p.columns {
+		b.inner("sumIf(%s, %s) AS c%d", p.source.measures[c.expression.measure].sql, p.columnSQL(b, c, conditions[c.window]), i)
+		counts = append(counts, fmt.Sprintf("sum(c%d)", i))
+	}
+	for i := range p.windows {
+		b.inner("sumIf(toInt64(n), %s) AS base%d", conditions[i], i)
+		bases = append(bases, fmt.Sprintf("sum(base%d)", i))
+		reporting = append(reporting, fmt.Sprintf("groupUniqArrayIf(area, area != '' AND base%d > 0)", i))
+		without := "CAST([], 'Array(String)')"
+		if p.source.coefficients {
+			b.inner("sumIf(toInt64(n), %s AND without_coefficient) AS without%d", conditions[i], i)
+			without = fmt.Sprintf("groupUniqArrayIf(service, without%d > 0)", i)
+		}
+		missing = append(missing, without)
+	}
+	with := ""
+	if p.source.coefficients {
+		b.inner("toString(service_id) AS service")
+		groups = append(groups, "service")
+		with = p.coefficientSQL(b)
+	}
+	sql := fmt.Sprintf(`SELECT [%s]::Array(String) AS dims, bucket, topic, partition, crossing, max(seen_position), max(seen_latest),
+    [%s]::Array(Int64), [%s]::Array(Int64), [%s], [%s]
+FROM (
+    %sSELECT %s
+    FROM %s
+    WHERE (topic = '' AND (%s)%s) OR (topic != '' AND %s)
+    GROUP BY %s
+)
+GROUP BY dims, bucket, topic, partition, crossing`,
+		strings.Join(dims, ", "), strings.Join(counts, ", "), strings.Join(bases, ", "), strings.Join(reporting, ", "), strings.Join(missing, ", "),
+		with, strings.Join(b.columns, ", "), p.table.name,
+		strings.Join(conditions, " OR "), p.filterSQL(b), p.positionSQL(), strings.Join(groups, ", "))
+	return sql, b.parameters
+}
+
+// floats says whether the plan counts deadlines at a moment that depends on as_of.
+func (p *plan) floats() bool {
+	for _, c := range p.columns {
+		if p.source.measures[c.expression.measure].deadline && p.windows[c.window].now(p.ceiling).After(p.floor) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *plan) columnSQL(b *builder, c column, window string) string {
+	parts := []string{window}
+	for _, condition := range c.expression.conditions {
+		in := "IN"
+		if condition.not {
+			in = "NOT IN"
+		}
+		// The catalogue lets only letters, digits and _-./: into codes.
+		parts = append(parts, fmt.Sprintf("%s %s ('%s')", p.table.column(condition.dimension, SchemeGSO34), in, strings.Join(condition.codes, "', '")))
+	}
+	if p.source.measures[c.expression.measure].deadline {
+		now := b.moment(p.windows[c.window].now(p.floor))
+		if c.series {
+			now = fmt.Sprintf("least(toDateTime64(%s, 3, %s), %s)", p.bucketEndSQL(), zoneSQL, now)
+		}
+		parts = append(parts, "overdue_at >= "+now)
+	}
+	return strings.Join(parts, " AND ")
+}
+
+func (p *plan) windowSQL(b *builder, w window) string {
+	if p.table.grain == day {
+		return fmt.Sprintf("(%s >= %s AND %s < %s)", p.table.time, b.date(w.from), p.table.time, b.date(w.upper))
+	}
+	return fmt.Sprintf("(%s >= %s AND %s < %s)", p.table.time, b.second(w.from), p.table.time, b.second(w.upper))
+}
+
+// positionSQL finds the position rows by the primary key: their time is the zero of its type.
+func (p *plan) positionSQL() string {
+	if p.table.grain == day {
+		return p.table.time + " = toDate(0)"
+	}
+	return fmt.Sprintf("%s = toDateTime(0, %s)", p.table.time, zoneSQL)
+}
+
+// bucketSQL is the start of the row's bucket in seconds since 1970; 0 on position rows.
+func (p *plan) bucketSQL() string {
+	if p.bucket == 0 {
+		return "toInt64(0)"
+	}
+	return fmt.Sprintf("if(topic = '', toInt64(toUnixTimestamp(toDateTime(%s, %s))), toInt64(0))", p.bucketStartSQL(), zoneSQL)
+}
+
+func (p *plan) bucketStartSQL() string {
+	switch p.bucket {
+	case p.table.grain:
+		return p.table.time
+	case hour:
+		return "toStartOfHour(" + p.table.time + ")"
+	case week:
+		return "toMonday(" + p.table.time + ")"
+	case month:
+		return "toStartOfMonth(" + p.table.time + ")"
+	}
+	return "toStartOfDay(" + p.table.time + ")"
+}
+
+// bucketEndSQL is used with deadlines, whose table is by day.
+func (p *plan) bucketEndSQL() string {
+	switch p.bucket {
+	case week:
+		return "addDays(toMonday(day), 7)"
+	case month:
+		return "addMonths(toStartOfMonth(day), 1)"
+	}
+	return "addDays(day, 1)"
+}
+
+func (p *plan) filterSQL(b *builder) string {
+	sql := ""
+	for _, dimension := range p.source.dimensionNames() {
+		if wanted := p.filters[dimension]; wanted != nil {
+			sql += fmt.Sprintf(" AND %s IN {%s:Array(String)}", p.table.column(dimension, p.scheme), b.set("filter_"+dimension, wanted))
+		}
+	}
+	if p.provinces != nil {
+		sql += fmt.Sprintf(" AND province IN {%s:Array(String)}", b.set("provinces", p.provinces))
+	}
+	return sql
+}
+
+// builder collects the inner columns and the parameters of a statement.
+type builder struct {
+	columns    []string
+	parameters []any
+	known      map[string]string
+}
+
+func (b *builder) inner(format string, args ...any) *builder {
+	b.columns = append(b.columns, fmt.Sprintf(format, args...))
+	return b
+}
+
+func (b *builder) set(name string, value any) string {
+	b.parameters = append(b.parameters, clickhouse.Named(name, value))
+	return name
+}
+
+// date, second and moment are parameters of the three types of time; equal times share one.
+func (b *builder) date(t time.Time) string {
+	return b.timed("{%s:Date}", t.In(zone).Format(time.DateOnly))
+}
+
+func (b *builder) second(t time.Time) string {
+	return b.timed("toDateTime({%s:Int64}, "+zoneSQL+")", t.Unix())
+}
+
+func (b *builder) moment(t time.Time) string {
+	return b.timed("fromUnixTimestamp64Milli({%s:Int64}, "+zoneSQL+")", t.UnixMilli())
+}
+
+func (b *builder) timed(format string, value any) string {
+	key := fmt.Sprint(format, value)
+	if b.known[key] == "" {
+		if b.known == nil {
+			b.known = map[string]string{}
+		}
+		b.known[key] = fmt.Sprintf("t%d", len(b.known))
+		b.set(b.known[key], value)
+	}
+	return fmt.Sprintf(format, b.known[key])
+}
+
+// equal says whether the expressions are the same sum.
+func (e *expression) equal(other *expression) bool {
+	if e.measure != other.measure || len(e.conditions) != len(other.conditions) {
+		return false
+	}
+	for i, c := range e.conditions {
+		o := other.conditions[i]
+		if c.dimension != o.dimension || c.not != o.not || strings.Join(c.codes, ",") != strings.Join(o.codes, ",") {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,130 @@
+package kpi
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"ioc.local/internal/reference"
+)
+
+// Config is how an Evaluator works.
+type Config struct {
+	// Tick is the time between publications; at least 50 ms. The metric ioc_kpi_tick_seconds shows what a tick takes.
+	Tick time.Duration
+	// Timeout bounds one statement. The metric ioc_kpi_failures_total counts the statements that failed.
+	Timeout time.Duration
+	// Illustrative marks every answer as made of simulated data.
+	Illustrative bool
+}
+
+// DefaultConfig returns a tick of 500 ms and a timeout of 10 s.
+func DefaultConfig() Config {
+	return Config{Tick: 500 * time.Millisecond, Timeout: 10 * time.Second}
+}
+
+const minTick = 50 * time.Millisecond
+
+// Deps are what an Evaluator stands on.
+type Deps struct {
+	// Conn is the warehouse.
+	Conn driver.Conn
+	// Catalogue holds the definitions.
+	Catalogue *Catalogue
+	// Coefficients are those of the savings.
+	Coefficients *reference.Coefficients
+	// Registry receives the metrics; nil registers none.
+	Registry prometheus.Registerer
+	// Logger receives what Run survives.
+	Logger *zap.Logger
+	// Health receives the outcome of each tick, nil when it succeeded; nil is not called.
+	Health func(error)
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Evaluator answers questions and publishes the current values at each tick. Its methods may be called from any
+// goroutine; Run only once.
+type Evaluator struct {
+	cfg          Config
+	deps         Deps
+	coefficients string            // Version.
+	examples     []string          // Sources of coefficients that are examples.
+	definitions  map[string]string // Hash by KPI.
+	sourceNames  []string          // Of the sources in use.
+	metrics      metrics
+	flights      flights
+	cache        cache
+
+	current   atomic.Pointer[Publication]
+	published map[string]*publishedSource // Only the goroutine of Run.
+
+	mu          sync.Mutex
+	interest    map[item]int
+	subscribers map[chan *Publication]bool
+	seen        map[string]sourceSeen
+}
+
+// sourceSeen is what the last good tick knew of a source.
+type sourceSeen struct {
+	latest time.Time
+	at     time.Time
+}
+
+// New checks the configuration and registers the metrics.
+func New(cfg Config, deps Deps) (*Evaluator, error) {
+	if cfg.Tick < minTick || cfg.Timeout <= 0 {
+		return nil, errors.New("kpi: Tick must be at least 50ms and Timeout positive")
+	}
+	if deps.Conn == nil || deps.Catalogue == nil || deps.Coefficients == nil || deps.Logger == nil {
+		return nil, errors.New("kpi: Conn, Catalogue, Coefficients and Logger are needed")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Health == nil {
+		deps.Health = func(error) {}
+	}
+	e := &Evaluator{
+		cfg: cfg, deps: deps, coefficients: deps.Coefficients.Version(), examples: exampleSources(deps), definitions: map[string]string{},
+		published: map[string]*publishedSource{}, interest: map[item]int{}, subscribers: map[chan *Publication]bool{}, seen: map[string]sourceSeen{},
+	}
+	for _, def := range deps.Catalogue.all {
+		e.definitions[def.ID] = def.Hash(e.coefficients)
+		e.sourceNames = append(e.sourceNames, def.Source)
+	}
+	slices.Sort(e.sourceNames)
+	e.sourceNames = slices.Compact(e.sourceNames)
+	var err error
+	if e.metrics, err = newMetrics(deps.Registry, e); err != nil {
+		return nil, err
+	}
+	e.cache.resets = e.metrics.resets.Inc
+	return e, nil
+}
+
+// lastLatest is the greatest event time that the last tick saw of the source.
+func (e *Evaluator) lastLatest(source string) (time.Time, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	seen, ok := e.seen[source]
+	return seen.latest, ok
+}
+
+// Confirmed is when the KPI's published values were last found to be those of the newest events; zero before the first
+// publication. It falls behind the clock while the warehouse is away.
+func (e *Evaluator) Confirmed(kpi string) time.Time {
+	def, ok := e.deps.Catalogue.Get(kpi)
+	if !ok {
+		return time.Time{}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen[def.Source].at
+}

@@ -1,0 +1,70 @@
+package kpi
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The codes of notes.
+const (
+	NoteIllustrative    = "illustrative"         // The events are simulated.
+	NoteCoefficients    = "savings_coefficients" // Items: version of the coefficients.
+	NoteExample         = "example_coefficients" // The coefficients are not official. Items: their sources.
+	NoteNoCoefficient   = "no_coefficient"       // Items: services that saved 0 for want of a coefficient.
+	NoteNoLiveSource    = "no_live_source"       // The live delta is not measured yet.
+	NoteWholeDays       = "compare_whole_days"   // The elapsed part was rounded up to whole days.
+	noServiceInNoteItem = "unknown"              // Dossiers without a service.
+)
+
+var noteTexts = map[string]Text{
+	NoteIllustrative:  {"Dữ liệu mô phỏng để minh họa, không phải số liệu chính thức.", "Simulated data for illustration, not official figures."},
+	NoteCoefficients:  {"Tính theo bảng hệ số tiết kiệm phiên bản này (Thông tư 02/2017/TT-VPCP, Điều 27).", "Computed with this version of the savings coefficients (Circular 02/2017/TT-VPCP, Article 27)."},
+	NoteExample:       {"Hệ số tiết kiệm là ví dụ, không phải số liệu chính thức.", "The savings coefficients are examples, not official figures."},
+	NoteNoCoefficient: {"Các dịch vụ này chưa có hệ số tiết kiệm nên được tính là 0.", "These services have no savings coefficient and count as 0."},
+	NoteNoLiveSource:  {"Chưa có nguồn dữ liệu trực tiếp: giá trị là số công bố chính thức gần nhất.", "There is no live source yet: the value is the newest official figure."},
+	NoteWholeDays:     {"Kỳ so sánh được làm tròn lên đến hết ngày.", "The period compared with is rounded up to whole days."},
+}
+
+func note(code string, items ...string) Note {
+	return Note{Code: code, Text: noteTexts[code], Items: items}
+}
+
+// notes are the remarks on a tally of the KPI.
+func (e *Evaluator) notes(def *Definition, t *tally, rounded bool) []Note {
+	notes := []Note{}
+	if e.cfg.Illustrative {
+		notes = append(notes, note(NoteIllustrative))
+	}
+	if def.Kind == KindCumulative && def.numerator == nil {
+		notes = append(notes, note(NoteNoLiveSource))
+	}
+	if def.source.coefficients {
+		notes = append(notes, note(NoteCoefficients, e.coefficients))
+		if len(e.examples) > 0 {
+			notes = append(notes, note(NoteExample, e.examples...))
+		}
+		if len(t.missing) > 0 {
+			services := slices.Sorted(maps.Keys(t.missing))
+			if services[0] == "" {
+				services[0] = noServiceInNoteItem
+			}
+			notes = append(notes, note(NoteNoCoefficient, services...))
+		}
+	}
+	if rounded {
+		notes = append(notes, note(NoteWholeDays))
+	}
+	return notes
+}
+
+// exampleSources are the sources of coefficients that call themselves examples.
+func exampleSources(deps Deps) []string {
+	found := map[string]bool{}
+	for _, c := range deps.Coefficients.All() {
+		if strings.HasPrefix(c.Confidence, "example") {
+			found[c.SourceRef] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}

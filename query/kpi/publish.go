@@ -1,0 +1,297 @@
+package kpi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// National is the scope of a Key over all facts.
+const National = "national"
+
+// Key names one published value.
+type Key struct {
+	KPI    string
+	Scope  string // National or a province code of the 34-scheme.
+	Period string
+}
+
+// Publication is the set of current values: every KPI over its default period, and over the periods asked for with
+// AddInterest, in every scope. It never changes.
+type Publication struct {
+	Number uint64          // Counts publications of this process, from 1.
+	At     time.Time       // When it was made.
+	AsOf   time.Time       // Greatest as_of of its values.
+	Values map[Key]*Answer // Without rows, series and comparison.
+
+	rows        map[item][]Row    // By province.
+	generations map[string]uint64 // Publication that last evaluated a source.
+}
+
+// item is one KPI over one named period.
+type item struct{ kpi, period string }
+
+// publishedSource is what the publication holds of one source.
+type publishedSource struct {
+	hash       string // Of the position vector.
+	latest     time.Time
+	asOf       time.Time
+	clockBound bool
+	age        bool
+	items      []item
+	values     map[Key]*Answer
+	rows       map[item][]Row
+	generation uint64
+}
+
+// Current returns the newest publication; nil before the first.
+func (e *Evaluator) Current() *Publication { return e.current.Load() }
+
+// Subscribe returns a channel that holds the newest publication not yet received, if any: who is slow skips those
+// between. cancel closes it.
+func (e *Evaluator) Subscribe() (publications <-chan *Publication, cancel func()) {
+	ch := make(chan *Publication, 1)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.current.Load(); p != nil {
+		ch <- p
+	}
+	e.subscribers[ch] = true
+	return ch, sync.OnceFunc(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.subscribers, ch)
+		close(ch)
+	})
+}
+
+// AddInterest asks for values of the KPI over a named period other than its default, in every scope, until release is
+// called. Errors are *Error.
+func (e *Evaluator) AddInterest(kpi, period string) (release func(), err error) {
+	if _, err := e.deps.Catalogue.check(Query{KPI: kpi, Period: period, Scope: Scope{National: true}}); err != nil {
+		return nil, err
+	}
+	wanted := item{kpi, period}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.interest[wanted]++
+	return sync.OnceFunc(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.interest[wanted]--; e.interest[wanted] == 0 {
+			delete(e.interest, wanted)
+		}
+	}), nil
+}
+
+// Run publishes until ctx ends, and returns nil then. Errors of the warehouse do not end it: the last publication stays.
+func (e *Evaluator) Run(ctx context.Context) error {
+	ticker := time.NewTicker(e.cfg.Tick)
+	defer ticker.Stop()
+	failing := false
+	for {
+		err := e.tick(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.deps.Health(err)
+		if err != nil && !failing {
+			e.deps.Logger.Warn("KPI values are not current: the last ones stay published", zap.Error(err))
+		}
+		if err == nil && failing {
+			e.deps.Logger.Info("KPI values are current again")
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// tick evaluates the sources whose values may have changed and publishes if any did.
+func (e *Evaluator) tick(ctx context.Context) error {
+	started := time.Now()
+	defer func() { e.metrics.tick.Observe(time.Since(started).Seconds()) }()
+	read, err := e.readPositions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading positions: %w", err)
+	}
+	number := uint64(1)
+	if p := e.current.Load(); p != nil {
+		number = p.Number + 1
+	}
+	var failures []error
+	changed := false
+	for _, name := range e.sourceNames {
+		items, known := e.items(name), e.published[name]
+		if known == nil || known.stale(read[name], items, e.deps.Now()) {
+			fresh, err := e.evaluateSource(ctx, items, read[name].latest)
+			if err != nil {
+				failures = append(failures, fmt.Errorf("evaluating %s: %w", name, err))
+				continue
+			}
+			fresh.generation = number
+			e.published[name], known, changed = fresh, fresh, true
+		}
+		e.mu.Lock()
+		e.seen[name] = sourceSeen{latest: known.latest, at: e.deps.Now()}
+		e.mu.Unlock()
+	}
+	if changed {
+		e.publish(number)
+	}
+	return errors.Join(failures...)
+}
+
+// stale says whether the source's values may differ from those published.
+func (p *publishedSource) stale(read *reading, items []item, clock time.Time) bool {
+	switch {
+	case p.hash != read.positions.hash(), !slices.Equal(p.items, items), p.age:
+		return true
+	case p.latest.IsZero():
+		return !minute.floor(clock).Equal(p.asOf) // the minute is the as_of of a source without events
+	}
+	return p.clockBound
+}
+
+// items are the KPIs and periods to publish of a source, in order.
+func (e *Evaluator) items(source string) []item {
+	wanted := map[item]bool{}
+	for _, def := range e.deps.Catalogue.all {
+		if def.Source == source {
+			wanted[item{def.ID, def.DefaultPeriod}] = true
+		}
+	}
+	e.mu.Lock()
+	for i := range e.interest {
+		if def, _ := e.deps.Catalogue.Get(i.kpi); def.Source == source {
+			wanted[i] = true
+		}
+	}
+	e.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(wanted), func(a, b item) int {
+		return strings.Compare(a.kpi+" "+a.period, b.kpi+" "+b.period)
+	})
+}
+
+// evaluateSource computes all items of one source in all scopes, for rollups with one statement.
+func (e *Evaluator) evaluateSource(ctx context.Context, items []item, latest time.Time) (*publishedSource, error) {
+	qs := make([]*question, len(items))
+	for i, it := range items {
+		def, _ := e.deps.Catalogue.Get(it.kpi)
+		qs[i] = &question{def: def, Query: Query{KPI: it.kpi, Period: it.period, By: []string{"province"}, Scheme: SchemeGSO34, Scope: Scope{National: true}}}
+	}
+	e.metrics.evaluations.Add(float64(len(qs)))
+	all, err := e.tallyAll(ctx, qs, latest)
+	if err != nil {
+		return nil, err
+	}
+	p := &publishedSource{items: items, age: qs[0].def.Kind == KindAge, values: map[Key]*Answer{}, rows: map[item][]Row{}}
+	for i, t := range all {
+		e.scopes(p, items[i], qs[i], t)
+	}
+	t := all[0]
+	p.hash, p.asOf, p.clockBound = t.positions.hash(), t.timing.asOf, t.timing.clockBound
+	p.latest = t.latest
+	return p, nil
+}
+
+// scopes adds the answer of each scope.
+func (e *Evaluator) scopes(p *publishedSource, it item, q *question, t *tallies) {
+	p.values[Key{it.kpi, National, it.period}] = e.head(q, &t.total, t)
+	p.rows[it] = q.rows(t)
+	byCode := map[string]*tally{}
+	for i := range t.rows {
+		byCode[t.rows[i].codes[0]] = &t.rows[i].tally
+	}
+	for code := range e.deps.Catalogue.province {
+		of := byCode[code]
+		if of == nil {
+			of = &tally{}
+		}
+		scoped := *q
+		scoped.provinces = []string{code}
+		p.values[Key{it.kpi, code, it.period}] = e.head(&scoped, of, t)
+	}
+}
+
+// publish makes a publication of all sources and hands it out.
+func (e *Evaluator) publish(number uint64) {
+	p := &Publication{Number: number, At: e.deps.Now(), Values: map[Key]*Answer{}, rows: map[item][]Row{}, generations: map[string]uint64{}}
+	for name, source := range e.published {
+		maps.Copy(p.Values, source.values)
+		maps.Copy(p.rows, source.rows)
+		p.generations[name] = source.generation
+		if source.asOf.After(p.AsOf) {
+			p.AsOf = source.asOf
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.current.Store(p)
+	for ch := range e.subscribers {
+		select {
+		case <-ch:
+		default:
+		}
+		ch <- p // has room: only this goroutine sends, under the lock
+	}
+}
+
+// generation is the publication that last evaluated the KPI's source; 0 before the first.
+func (e *Evaluator) generation(def *Definition) uint64 {
+	if p := e.current.Load(); p != nil {
+		return p.generations[def.Source]
+	}
+	return 0
+}
+
+// FromPublication answers from the current publication, with the same bits as Evaluate at the same revision; it is not
+// ok when the publication does not hold the answer, or the query is wrong.
+func (e *Evaluator) FromPublication(q Query) (*Answer, bool) {
+	asked, err := e.deps.Catalogue.check(q)
+	if err != nil {
+		return nil, false
+	}
+	return e.fromPublication(asked)
+}
+
+func (e *Evaluator) fromPublication(q *question) (*Answer, bool) {
+	p := e.current.Load()
+	byProvince := len(q.By) == 1 && q.By[0] == "province"
+	if p == nil || q.Period == "" || !q.At.IsZero() || q.grain != 0 || q.Compare != "" || q.Scheme != SchemeGSO34 ||
+		len(q.By) > 0 && !byProvince || len(q.provinces) > 1 {
+		return nil, false
+	}
+	scope := National
+	if q.provinces != nil {
+		scope = q.provinces[0]
+	}
+	for dimension := range q.Filters {
+		if dimension != "province" {
+			return nil, false
+		}
+	}
+	found, ok := p.Values[Key{q.KPI, scope, q.Period}]
+	if !ok || !byProvince {
+		return found, ok
+	}
+	a := *found
+	rows := []Row{}
+	for _, r := range p.rows[item{q.KPI, q.Period}] {
+		if scope == National || r.Dims[0].Code == scope {
+			rows = append(rows, r)
+		}
+	}
+	a.Rows = q.page(rows)
+	return &a, true
+}

@@ -1,0 +1,269 @@
+package kpi
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Scope is whose facts a principal may see: everything, or some provinces of the 34-scheme.
+type Scope struct {
+	National  bool
+	Provinces []string
+}
+
+// Comparisons with an earlier period.
+const (
+	ComparePrevious = "previous"         // The whole period before.
+	CompareElapsed  = "previous_elapsed" // The part of the period before that has elapsed of this one.
+)
+
+// The administrative schemes of a question.
+const (
+	SchemeGSO34 = "gso34"
+	SchemeGSO63 = "gso63"
+)
+
+const (
+	maxBuckets = 10_000
+	maxRows    = 10_000
+	maxCodes   = 200 // In one filter.
+)
+
+// Query is one question about one KPI. The zero value of a field means that it was not asked.
+type Query struct {
+	KPI     string
+	Period  string    // A named period; the KPI's default when From and To are zero too.
+	From    time.Time // Included.
+	To      time.Time // Excluded.
+	At      time.Time // Nothing later is seen.
+	By      []string
+	Filters map[string][]string // Codes by dimension.
+	Grain   string
+	Scheme  string // SchemeGSO34 when empty.
+	Compare string
+	Sort    string // "", "value" or "-value".
+	Limit   int    // Rows; 0 is all.
+	Offset  int
+	Scope   Scope
+}
+
+// question is a checked Query.
+type question struct {
+	Query
+	def   *Definition
+	grain grain // 0 when no series is asked.
+	// provinces are the codes of the 34-scheme that the question is confined to; nil is no confinement.
+	provinces []string
+}
+
+// check completes the query with its defaults and checks it against the catalogue. Errors are *Error.
+func (c *Catalogue) check(q Query) (*question, error) {
+	def, ok := c.Get(q.KPI)
+	if !ok {
+		return nil, &Error{Kind: NotFound, Param: "id", Detail: fmt.Sprintf("there is no KPI %q", q.KPI)}
+	}
+	out := &question{Query: q, def: def}
+	for _, check := range []func(*question) error{checkTimes, checkShape, c.checkFilters, c.checkScope, checkAge} {
+		if err := check(out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func checkTimes(q *question) error {
+	switch {
+	case q.Period != "" && !(q.From.IsZero() && q.To.IsZero()):
+		return badRequest("period", "cannot stand together with from and to; ask one or the other")
+	case q.From.IsZero() != q.To.IsZero() && q.From.IsZero():
+		return badRequest("from", "is missing; from and to go together")
+	case q.From.IsZero() != q.To.IsZero():
+		return badRequest("to", "is missing; from and to go together")
+	case !q.From.IsZero() && !q.From.Before(q.To):
+		return badRequest("to", "must be later than from")
+	case q.From.IsZero() && q.Period == "":
+		q.Period = q.def.DefaultPeriod
+	}
+	if q.Period != "" && !slices.Contains(periods, q.Period) {
+		return badRequest("period", "%q is unknown; use one of %s, or from and to", q.Period, strings.Join(periods, ", "))
+	}
+	for _, bound := range []struct {
+		name string
+		time time.Time
+	}{{"from", q.From}, {"to", q.To}, {"at", q.At}} {
+		if !bound.time.IsZero() && (bound.time.Before(beginning) || bound.time.Year() > 2100) {
+			return badRequest(bound.name, "must be from %s to 2100", beginning.Format(time.DateOnly))
+		}
+		if bound.time.Nanosecond()%int(time.Millisecond) != 0 {
+			return badRequest(bound.name, "is finer than a millisecond")
+		}
+	}
+	return nil
+}
+
+func checkShape(q *question) error {
+	if q.Grain != "" {
+		g, ok := parseGrain(q.Grain)
+		if !ok {
+			return badRequest("grain", "%q is unknown; use one of %s", q.Grain, strings.Join(grains[minute:], ", "))
+		}
+		q.grain = g
+	}
+	if q.Compare != "" && q.Compare != ComparePrevious && q.Compare != CompareElapsed {
+		return badRequest("compare", "%q is unknown; use %s or %s", q.Compare, ComparePrevious, CompareElapsed)
+	}
+	if q.Compare != "" && q.Period == PeriodAll {
+		return badRequest("compare", "the period all has none before it; ask a shorter period")
+	}
+	for i, dimension := range q.By {
+		if !q.def.hasDimension(dimension) {
+			return badRequest("by", "%s has no dimension %q; it has: %s", q.KPI, dimension, q.def.dimensionList())
+		}
+		if slices.Index(q.By, dimension) != i {
+			return badRequest("by", "%q appears twice", dimension)
+		}
+	}
+	if q.Sort != "" && q.Sort != "value" && q.Sort != "-value" {
+		return badRequest("sort", "%q is unknown; use value or -value", q.Sort)
+	}
+	if q.Limit < 0 || q.Limit > maxRows {
+		return badRequest("limit", "must be from 1 to %d", maxRows)
+	}
+	if q.Offset < 0 {
+		return badRequest("offset", "must be 0 or more")
+	}
+	for _, option := range []struct {
+		name  string
+		asked bool
+	}{{"sort", q.Sort != ""}, {"limit", q.Limit != 0}, {"offset", q.Offset != 0}} {
+		if option.asked && len(q.By) == 0 {
+			return badRequest(option.name, "is about rows; ask for them with by")
+		}
+	}
+	switch q.Scheme {
+	case "":
+		q.Scheme = SchemeGSO34
+	case SchemeGSO34:
+	case SchemeGSO63:
+		if q.def.source.form == activity {
+			return badRequest("scheme", "%s is kept by the provinces of %s only", q.KPI, SchemeGSO34)
+		}
+	default:
+		return badRequest("scheme", "%q is unknown; use %s or %s", q.Scheme, SchemeGSO34, SchemeGSO63)
+	}
+	return nil
+}
+
+func (c *Catalogue) checkFilters(q *question) error {
+	filters := map[string][]string{}
+	for dimension, asked := range q.Filters {
+		if !q.def.hasDimension(dimension) {
+			return badRequest(dimension, "%s has no dimension %q; it has: %s", q.KPI, dimension, q.def.dimensionList())
+		}
+		if len(asked) == 0 || len(asked) > maxCodes {
+			return badRequest(dimension, "needs 1 to %d codes", maxCodes)
+		}
+		for _, code := range asked {
+			if !c.knownCode(dimension, code, q.Scheme) {
+				return badRequest(dimension, "%q is not a code of %s", code, dimension)
+			}
+		}
+		asked = slices.Clone(asked)
+		slices.Sort(asked)
+		filters[dimension] = slices.Compact(asked)
+	}
+	q.Filters = filters
+	return nil
+}
+
+func (c *Catalogue) knownCode(dimension, code, scheme string) bool {
+	if known, ok := codes[dimension]; ok {
+		return slices.Contains(known, code)
+	}
+	switch {
+	case dimension == "province" && scheme == SchemeGSO63:
+		return c.parent63[code] != ""
+	case dimension == "province":
+		return c.province[code]
+	case dimension == "service":
+		_, ok := c.places.Service(code)
+		return ok
+	}
+	return isCode(code)
+}
+
+// checkScope confines the question to the principal's provinces.
+func (c *Catalogue) checkScope(q *question) error {
+	for _, code := range q.Filters["province"] {
+		if q.Scheme == SchemeGSO63 {
+			code = c.parent63[code]
+		}
+		if !q.Scope.National && !slices.Contains(q.Scope.Provinces, code) {
+			return forbidden("province", "province %s is outside your scope", code)
+		}
+		if !slices.Contains(q.provinces, code) {
+			q.provinces = append(q.provinces, code)
+		}
+	}
+	if q.Scope.National {
+		return nil
+	}
+	if len(q.Scope.Provinces) == 0 {
+		return forbidden("", "your scope holds no province")
+	}
+	if q.provinces == nil {
+		q.provinces = slices.Clone(q.Scope.Provinces)
+	}
+	slices.Sort(q.provinces)
+	q.provinces = slices.Compact(q.provinces)
+	for _, code := range q.provinces {
+		if !c.province[code] {
+			return forbidden("", "your scope names %q, which is not a province", code)
+		}
+	}
+	return nil
+}
+
+// checkAge refuses what an age cannot be asked: it is about now and keeps no history.
+func checkAge(q *question) error {
+	if q.def.Kind != KindAge {
+		return nil
+	}
+	for _, option := range []struct {
+		name  string
+		asked bool
+	}{
+		{"period", q.Period != "" && q.Period != q.def.DefaultPeriod}, {"from", !q.From.IsZero()}, {"at", !q.At.IsZero()},
+		{"grain", q.grain != 0}, {"compare", q.Compare != ""},
+	} {
+		if option.asked {
+			return badRequest(option.name, "%s is the age of the data now; it has no past", q.KPI)
+		}
+	}
+	return nil
+}
+
+// scopeName says what the question is about, as boards write it.
+func (q *question) scopeName() string {
+	switch {
+	case q.Scheme == SchemeGSO63 && q.Filters["province"] != nil:
+		return SchemeGSO63 + ":" + strings.Join(q.Filters["province"], ",")
+	case q.provinces != nil:
+		return "province:" + strings.Join(q.provinces, ",")
+	}
+	return National
+}
+
+// key is equal for equal questions.
+func (q *question) key() string {
+	shown := q.Query
+	shown.Scope = Scope{National: q.provinces == nil, Provinces: q.provinces}
+	text, err := json.Marshal(shown)
+	if err != nil {
+		panic(fmt.Sprintf("question about %s: %v", q.KPI, err)) // only strings, numbers and times of years up to 2100
+	}
+	return string(text)
+}

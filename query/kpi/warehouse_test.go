@@ -1,0 +1,269 @@
+package kpi
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
+	"ioc.local/internal/warehouse/enginetest"
+)
+
+// world is a database of one test, a clock that the test sets, and an evaluator over both.
+type world struct {
+	t       testing.TB
+	db      *enginetest.DB
+	places  *reference.Data
+	version warehouse.ReferenceVersions
+	e       *Evaluator
+
+	mu         sync.Mutex
+	clock      time.Time
+	offsets    map[string]uint64
+	registered map[string]time.Time
+}
+
+func newWorld(t testing.TB, clock time.Time, change ...func(*Config, *Deps)) *world {
+	t.Helper()
+	w := &world{t: t, db: enginetest.Start(t), clock: clock, offsets: map[string]uint64{}, registered: map[string]time.Time{}}
+	ctx := context.Background()
+	if err := warehouse.Migrate(ctx, w.db.Client); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.places, err = reference.Load(reference.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if w.version, err = warehouse.LoadReference(ctx, w.db.Client, w.places); err != nil {
+		t.Fatal(err)
+	}
+	cat, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	deps := Deps{Conn: w.db.Client.Conn(), Catalogue: cat, Coefficients: w.places.Coefficients(), Logger: zaptest.NewLogger(t), Now: w.now}
+	for _, c := range change {
+		c(&cfg, &deps)
+	}
+	if w.e, err = New(cfg, deps); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clock
+}
+
+func (w *world) set(clock time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock = clock
+}
+
+// local reads a time as the .kpi files write it: RFC 3339, or without offset in Asia/Ho_Chi_Minh.
+func local(t testing.TB, s string) time.Time {
+	t.Helper()
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999", "2006-01-02T15:04", time.DateOnly} {
+		if at, err := time.ParseInLocation(layout, s, zone); err == nil {
+			return at
+		}
+	}
+	t.Fatalf("%q is not a time", s)
+	return time.Time{}
+}
+
+// load inserts events as ingestion would: raw rows under topic, partition and offset, then the dossiers' state. Each
+// event is its type and fields.
+func (w *world) load(events ...event) {
+	w.t.Helper()
+	byTable := map[string][]event{}
+	for _, e := range events {
+		table := map[string]string{"dossier": "dossier_events", "auth": "auth_attempts"}[strings.Split(e.kind, ".")[0]]
+		if table == "" {
+			table = "register_events"
+		}
+		byTable[table] = append(byTable[table], e)
+	}
+	for _, table := range []string{"dossier_events", "auth_attempts", "register_events"} {
+		if len(byTable[table]) > 0 {
+			w.insert(table, byTable[table])
+		}
+	}
+}
+
+type event struct {
+	kind   string
+	fields map[string]string
+}
+
+var columnsOf = map[string]map[string]string{ // column by field, for the fields that are stored as written
+	"dossier_events":  {"status": "status", "channel": "channel", "service": "service_id", "due": "due_at", "limit": "statutory_limit", "limit_unit": "limit_unit", "agency": "agency_code"},
+	"auth_attempts":   {"outcome": "outcome", "service": "service_id", "relying_party": "relying_party", "level": "assurance_level"},
+	"register_events": {"metric": "metric_id", "value": "value", "as_of": "as_of", "source_ref": "source_ref"},
+}
+
+func (w *world) insert(table string, events []event) {
+	w.t.Helper()
+	topics := map[string]string{"dossier_events": "ioc.dossier.v1", "auth_attempts": "ioc.authentication.v1", "register_events": "ioc.programme.v1"}
+	topic := topics[table]
+	byPartition := map[string][]event{}
+	for _, e := range events {
+		byPartition[e.fields["partition"]] = append(byPartition[e.fields["partition"]], e)
+	}
+	for partition, events := range byPartition {
+		if partition == "" {
+			partition = "0"
+		}
+		w.insertPartition(table, topic, partition, events)
+	}
+}
+
+func (w *world) insertPartition(table, topic, partition string, events []event) {
+	w.t.Helper()
+	key := topic + "/" + partition
+	first := w.offsets[key]
+	touched := warehouse.TouchedDossiers{Topic: topic, First: first, Calendar: w.version.Calendar}
+	fmt.Sscan(partition, &touched.Partition)
+	var values []string
+	for _, e := range events {
+		offset := w.offsets[key]
+		w.offsets[key]++
+		row := map[string]string{
+			"type": e.kind, "topic": topic, "partition": partition, "offset": fmt.Sprint(offset),
+			"event_id": fmt.Sprintf("%s-%d", partition, offset), "source": "/npsp/G22", "received_at": w.now().In(zone).Format("2006-01-02 15:04:05.000"),
+		}
+		at := local(w.t, e.fields["time"])
+		row["occurred_at"] = at.In(zone).Format("2006-01-02 15:04:05.000")
+		for field, value := range e.fields {
+			switch field {
+			case "time", "partition":
+			case "subject", "source":
+				row[field] = value
+			case "due":
+				row["due_at"] = local(w.t, value).In(zone).Format("2006-01-02 15:04:05.000")
+			case "province", "scheme":
+				w.place(row, e.fields["province"], e.fields["scheme"])
+			default:
+				column, ok := columnsOf[table][field]
+				if !ok {
+					w.t.Fatalf("an event %s has no field %s here", e.kind, field)
+				}
+				row[column] = value
+			}
+		}
+		if table == "dossier_events" {
+			subject := e.fields["subject"]
+			if _, ok := w.registered[subject]; !ok {
+				w.registered[subject] = dayStart(at)
+			}
+			day := w.registered[subject]
+			row["registered_on"] = day.Format(time.DateOnly)
+			touched.RegisteredOn = append(touched.RegisteredOn, int32((day.Unix()+7*3600)/86400))
+			touched.Subjects = append(touched.Subjects, subject)
+		}
+		values = append(values, jsonRow(row))
+	}
+	ctx := context.Background()
+	sql := "INSERT INTO " + table + " SETTINGS async_insert=0, input_format_null_as_default=1 FORMAT JSONEachRow " + strings.Join(values, "\n")
+	if err := w.insertJSON(ctx, table, values); err != nil {
+		w.t.Fatalf("%v\n%s", err, sql)
+	}
+	if table == "dossier_events" {
+		touched.Last = w.offsets[key] - 1
+		touched.Token = fmt.Sprintf("%s/%d", key, first)
+		if err := warehouse.ApplyDossiers(ctx, w.db.Client, touched); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// insertJSON lets the engine read the rows as text, so that codes and enumerations need no types here.
+func (w *world) insertJSON(ctx context.Context, table string, rows []string) error {
+	text := strings.Join(rows, "\n")
+	text = strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text)
+	columns := []string{}
+	scan, err := w.db.Client.Conn().Query(ctx, "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '"+table+"' ORDER BY position")
+	if err != nil {
+		return err
+	}
+	defer scan.Close()
+	names := []string{}
+	for scan.Next() {
+		var name, kind string
+		if err := scan.Scan(&name, &kind); err != nil {
+			return err
+		}
+		names = append(names, name)
+		columns = append(columns, name+" "+strings.ReplaceAll(kind, "'", `\'`))
+	}
+	sql := fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM format(JSONEachRow, '%s', '%s') SETTINGS async_insert = 0",
+		table, strings.Join(names, ", "), strings.Join(names, ", "), strings.Join(columns, ", "), text)
+	return w.db.Client.Conn().Exec(ctx, sql)
+}
+
+func jsonRow(row map[string]string) string {
+	keys := []string{}
+	for k := range row {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	parts := []string{}
+	for _, k := range keys {
+		parts = append(parts, fmt.Sprintf("%q: %q", k, row[k]))
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// place fills the province in both schemes, as ingestion does.
+func (w *world) place(row map[string]string, code, scheme string) {
+	w.t.Helper()
+	s := reference.GSO34
+	if scheme == "gso63" {
+		s = reference.GSO63
+	}
+	code34, ok := w.places.ProvinceOf(s, code)
+	if !ok {
+		w.t.Fatalf("province %s is unknown in %s", code, s)
+	}
+	row["province_code"], row["admin_scheme"], row["province"] = code, s.String(), code34
+	row["province63"] = code
+	if s == reference.GSO34 {
+		row["province63"] = undivided(code)
+	}
+}
+
+// ev makes an event from its type and fields: ev("auth.attempt", "time=… outcome=success").
+func ev(kind, fields string) event {
+	e := event{kind: kind, fields: map[string]string{}}
+	for field := range strings.FieldsSeq(fields) {
+		name, value, _ := strings.Cut(field, "=")
+		e.fields[name] = value
+	}
+	return e
+}
+
+// national is the scope of most tests.
+var national = Scope{National: true}
+
+func (w *world) ask(q Query) *Answer {
+	w.t.Helper()
+	if !q.Scope.National && q.Scope.Provinces == nil {
+		q.Scope = national
+	}
+	a, err := w.e.Evaluate(context.Background(), q)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
