@@ -24,12 +24,11 @@ func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // harness is one ingester's world: a database with the schema, a broker, events to send.
 type harness struct {
-	t       testing.TB
-	db      *enginetest.DB
-	broker  string
-	data    *reference.Data
-	version warehouse.ReferenceVersions
-	base    time.Time
+	t      testing.TB
+	db     *enginetest.DB
+	broker string
+	data   *reference.Data
+	base   time.Time
 }
 
 // newHarness starts a broker with the given topics. All goroutines that the test starts must have ended
@@ -42,9 +41,6 @@ func newHarness(t testing.TB, topics map[string]int) *harness {
 		t.Fatal(err)
 	}
 	if err := warehouse.Migrate(t.Context(), h.db.Client); err != nil {
-		t.Fatal(err)
-	}
-	if h.version, err = warehouse.LoadReference(t.Context(), h.db.Client, h.data); err != nil {
 		t.Fatal(err)
 	}
 	leaks := goleak.IgnoreCurrent()
@@ -65,7 +61,7 @@ func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
 	h.t.Helper()
 	hash := event.NewIdentityHash()
 	i, err := ingest.New(cfg, ingest.Deps{
-		Logger: zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel)), Registry: prometheus.NewRegistry(), Warehouse: h.db.Client, Calendar: h.version.Calendar,
+		Logger: zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel)), Registry: prometheus.NewRegistry(), Warehouse: h.db.Client, Calendar: h.data.Calendar(),
 		NewDecoder: func() *event.Decoder { return event.NewDecoder(h.data, event.Options{Identity: hash}) },
 		Report:     func(error) {},
 	})

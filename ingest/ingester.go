@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 )
 
@@ -28,8 +29,8 @@ type Deps struct {
 	Warehouse *warehouse.Client
 	// NewDecoder makes the decoder of one partition.
 	NewDecoder func() *event.Decoder
-	// Calendar is the version of the working calendar in ClickHouse.
-	Calendar string
+	// Calendar is the working calendar that legal limits are counted on.
+	Calendar *reference.Calendar
 	// Report is told the health of ingestion: nil when it is well.
 	Report func(error)
 }

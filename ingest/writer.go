@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 )
 
@@ -25,7 +26,7 @@ const lingerGrace = 5 * time.Second
 // writer inserts ranges into ClickHouse.
 type writer struct {
 	client   *warehouse.Client
-	calendar string
+	calendar *reference.Calendar
 	timeout  time.Duration
 	slots    *semaphore.Weighted
 	metrics  *metrics

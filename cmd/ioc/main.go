@@ -20,18 +20,19 @@ const (
 	exitUsage  = 2
 )
 
-func main() {
-	// The embedded engine runs as a child of this binary; nothing of the command line's machinery may
-	// run in it.
-	if len(os.Args) > 1 && os.Args[1] == "engine" {
-		os.Exit(engine.Main(os.Args[2:]))
+func main() { os.Exit(start(os.Args[1:])) }
+
+// start runs the command line, or the embedded engine: that is a child of this binary, and nothing of the
+// command line's machinery may run in it. It returns the exit code.
+func start(args []string) int {
+	if len(args) > 0 && args[0] == "engine" {
+		return engine.Main(args[1:])
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args[1:])
-	stop()
-	os.Exit(code)
+	return run(ctx, args)
 }
 
 // run executes one command line and returns its exit code.

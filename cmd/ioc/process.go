@@ -32,7 +32,6 @@ type process struct {
 	data     *reference.Data
 	stages   *stages
 	client   *warehouse.Client
-	versions warehouse.ReferenceVersions
 
 	internalAddr, publicAddr string
 }
@@ -71,12 +70,11 @@ func (p *process) connect(ctx context.Context, cfg warehouse.ClientConfig) error
 
 // prepare brings the schema and the reference data up to date.
 func (p *process) prepare(ctx context.Context) error {
-	return p.patiently(ctx, func() (err error) {
+	return p.patiently(ctx, func() error {
 		if err := warehouse.Migrate(ctx, p.client); err != nil {
 			return err
 		}
-		p.versions, err = warehouse.LoadReference(ctx, p.client, p.data)
-		return err
+		return warehouse.LoadReference(ctx, p.client, p.data)
 	})
 }
 
@@ -110,7 +108,7 @@ func (p *process) startRoles(r roles) error {
 		hash := event.NewIdentityHash()
 		var err error
 		ingester, err = ingest.New(p.cfg.ingest(), ingest.Deps{
-			Logger: p.logger.Named("ingest"), Registry: p.registry, Warehouse: p.client, Calendar: p.versions.Calendar,
+			Logger: p.logger.Named("ingest"), Registry: p.registry, Warehouse: p.client, Calendar: p.data.Calendar(),
 			NewDecoder: func() *event.Decoder { return event.NewDecoder(p.data, event.Options{Identity: hash}) },
 			Report:     report(probe),
 		})

@@ -35,11 +35,10 @@ func newSchema() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			versions, err := warehouse.LoadReference(cmd.Context(), client, data)
-			if err != nil {
+			if err := warehouse.LoadReference(cmd.Context(), client, data); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The schema is up to date (savings coefficients %s, working calendar %s).\n", versions.Savings, versions.Calendar)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "The schema and the reference tables are up to date.")
 			return err
 		},
 	}

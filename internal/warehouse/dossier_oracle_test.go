@@ -293,4 +293,4 @@ func (o *oracle) moments() []int64 {
 }
 
 // stays is the overdue_at of a dossier that stays on time.
-var stays = time.Date(2299, time.December, 31, 0, 0, 0, 0, reference.TimeZone()).UnixMilli()
+var stays = time.Date(2261, time.December, 31, 0, 0, 0, 0, reference.TimeZone()).UnixMilli()

@@ -51,17 +51,15 @@ func (s span) events() []dossierEvent { return s.logOf.events[s.first : s.last+1
 
 // world is a database with the state of some dossiers.
 type world struct {
-	t        *testing.T
-	db       *enginetest.DB
-	data     *reference.Data
-	calendar string
+	t    *testing.T
+	db   *enginetest.DB
+	data *reference.Data
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, db: migrated(t)}
-	data, versions := loadReference(t, w.db)
-	w.data, w.calendar = data, versions.Calendar
+	w.data = loadReference(t, w.db)
 	return w
 }
 
@@ -97,7 +95,7 @@ func (w *world) load(spans ...span) {
 // apply brings the dossiers of a span up to date.
 func (w *world) apply(s span) error {
 	touched := warehouse.TouchedDossiers{
-		Topic: s.topic, Partition: s.partition, First: uint64(s.first), Last: uint64(s.last), Calendar: w.calendar,
+		Topic: s.topic, Partition: s.partition, First: uint64(s.first), Last: uint64(s.last), Calendar: w.data.Calendar(),
 		Token: fmt.Sprintf("%s/%d/%d-%d", s.topic, s.partition, s.first, s.last),
 	}
 	for _, e := range s.events() {
@@ -152,17 +150,17 @@ func (w *world) recompute(table string) {
 	w.t.Helper()
 	columns := strings.Join([]string{"registered_on, subject, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at, supplements, supplement_ms",
 		"province, province63, agency_code, service_id, service_level, channel, portal, latest"}, ", ")
-	for _, statement := range []string{
-		"CREATE TABLE " + table + " AS dossier_state ENGINE = Memory",
-		"INSERT INTO " + table + " (" + columns + ") SELECT " + columns + " FROM (" + warehouse.DossierStates("1") + ")",
-	} {
-		ctx := clickhouse.Context(w.t.Context(), clickhouse.WithParameters(clickhouse.Parameters{
-			"topic": "-", "partition": "0", "last": "0", "calendar": w.calendar,
-		}))
-		if err := w.db.Client.Conn().Exec(ctx, statement); err != nil {
+	execute := func(statement string) {
+		if err := w.db.Client.Conn().Exec(w.t.Context(), statement); err != nil {
 			w.t.Fatal(err)
 		}
 	}
+	execute("CREATE TABLE " + table + " AS dossier_state ENGINE = Memory")
+	execute("CREATE TABLE " + table + "_changes AS dossier_changes ENGINE = Memory")
+	if err := warehouse.RecomputeDossiers(w.t.Context(), w.db.Client, w.data.Calendar(), table+"_changes", "1"); err != nil {
+		w.t.Fatal(err)
+	}
+	execute("INSERT INTO " + table + " (" + columns + ") SELECT " + columns + " FROM " + table + "_changes")
 }
 
 // counts is a cube: what it counts by its dimensions.

@@ -21,17 +21,16 @@ func migrated(t *testing.T) *enginetest.DB {
 }
 
 // loadReference fills the reference tables from the embedded files.
-func loadReference(t *testing.T, db *enginetest.DB) (*reference.Data, warehouse.ReferenceVersions) {
+func loadReference(t *testing.T, db *enginetest.DB) *reference.Data {
 	t.Helper()
 	data, err := reference.Load(reference.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	versions, err := warehouse.LoadReference(t.Context(), db.Client, data)
-	if err != nil {
+	if err := warehouse.LoadReference(t.Context(), db.Client, data); err != nil {
 		t.Fatal(err)
 	}
-	return data, versions
+	return data
 }
 
 // text is the one value that the query gives.

@@ -127,19 +127,15 @@ func TestLoadReferenceTwice(t *testing.T) {
 		UNION ALL SELECT toString(tuple('savings', *)) FROM savings_coefficients FINAL
 		UNION ALL SELECT toString(tuple('calendar', *)) FROM working_calendar FINAL)`
 	db := migrated(t)
-	data, versions := loadReference(t, db)
+	data := loadReference(t, db)
 	before := text(t, db.Client, contents)
 	for _, table := range []string{"provinces", "services", "savings", "calendar"} {
 		if !strings.Contains(before, "('"+table+"',") {
 			t.Errorf("%s is empty", table)
 		}
 	}
-	again, err := warehouse.LoadReference(t.Context(), db.Client, data)
-	if err != nil {
+	if err := warehouse.LoadReference(t.Context(), db.Client, data); err != nil {
 		t.Fatal(err)
-	}
-	if diff := cmp.Diff(versions, again); diff != "" {
-		t.Errorf("the versions differ:\n%s", diff)
 	}
 	if diff := cmp.Diff(before, text(t, db.Client, contents)); diff != "" {
 		t.Errorf("the second run changed the tables:\n%s", diff)

@@ -2,8 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -13,23 +11,9 @@ import (
 // openEnd is the last day that a ClickHouse Date can hold; it stands for "still in force".
 var openEnd = time.Date(2149, 6, 6, 0, 0, 0, 0, time.UTC)
 
-// calendarYears is how far the calendar reaches beyond the years whose holidays are known, so that
-// legal limits that end there are still counted (on weekends alone).
-const calendarYears = 3
-
-// ReferenceVersions name the reference data that a process works with. Rows of other versions may
-// stand beside them while processes are upgraded.
-type ReferenceVersions struct {
-	// Savings is the version of savings_coefficients.
-	Savings string
-	// Calendar is the version of working_calendar.
-	Calendar string
-}
-
-// LoadReference fills the reference tables from data and returns the versions that it wrote. It may run
-// any number of times and from several processes at once: equal rows replace each other.
-func LoadReference(ctx context.Context, client *Client, data *reference.Data) (ReferenceVersions, error) {
-	versions := ReferenceVersions{Savings: data.Coefficients().Version()}
+// LoadReference fills the reference tables, which analysts join, from data. It may run any number of times
+// and from several processes at once: equal rows replace each other.
+func LoadReference(ctx context.Context, client *Client, data *reference.Data) error {
 	var provinces, services, savings [][]any
 	for _, p := range data.Provinces34() {
 		provinces = append(provinces, []any{"gso34", p.Code, p.NameVI, p.NameEN, p.Code})
@@ -37,7 +21,7 @@ func LoadReference(ctx context.Context, client *Client, data *reference.Data) (R
 	for _, p := range data.Provinces63() {
 		code34, ok := data.ProvinceOf(reference.GSO63, p.Code)
 		if !ok {
-			return versions, fmt.Errorf("province %s of the 63-scheme has no province in the 34-scheme", p.Code)
+			return fmt.Errorf("province %s of the 63-scheme has no province in the 34-scheme", p.Code)
 		}
 		provinces = append(provinces, []any{"gso63", p.Code, p.NameVI, p.NameEN, code34})
 	}
@@ -49,47 +33,26 @@ func LoadReference(ctx context.Context, client *Client, data *reference.Data) (R
 		if !c.ValidTo.IsZero() {
 			to = dateOf(c.ValidTo)
 		}
-		savings = append(savings, []any{versions.Savings, c.ServiceID, dateOf(c.ValidFrom), to, c.Saving(), c.SourceRef, c.Confidence})
+		savings = append(savings, []any{data.Coefficients().Version(), c.ServiceID, dateOf(c.ValidFrom), to, c.Saving(), c.SourceRef, c.Confidence})
 	}
 	calendar := data.Calendar()
 	var days [][]any
-	hash := sha256.New()
-	for _, d := range calendar.Days(calendar.Start(), calendar.End().AddDate(calendarYears, 0, 1)) {
+	for _, d := range calendar.Days(calendar.Start(), calendar.End().AddDate(0, 0, 1)) {
 		working := uint8(0)
 		if d.Working {
 			working = 1
 		}
-		fmt.Fprintf(hash, "%s %d\n", d.Date.Format(time.DateOnly), working)
-		days = append(days, []any{"", dateOf(d.Date), working, uint32(d.Ordinal)})
-	}
-	versions.Calendar = hex.EncodeToString(hash.Sum(nil))[:12]
-	for _, day := range days {
-		day[0] = versions.Calendar
-	}
-	if present, err := referencePresent(ctx, client, versions); err != nil || present {
-		return versions, err
+		days = append(days, []any{dateOf(d.Date), working, uint32(d.Ordinal)})
 	}
 	for _, table := range []struct {
 		name string
 		rows [][]any
 	}{{"provinces", provinces}, {"services", services}, {"savings_coefficients", savings}, {"working_calendar", days}} {
 		if err := insertRows(ctx, client, table.name, table.rows); err != nil {
-			return versions, err
+			return err
 		}
 	}
-	return versions, nil
-}
-
-// referencePresent tells whether the tables hold these versions already. working_calendar is filled last,
-// so its rows mean that the others are there.
-func referencePresent(ctx context.Context, client *Client, versions ReferenceVersions) (bool, error) {
-	var present bool
-	row := client.Conn().QueryRow(ctx, `SELECT (SELECT count() > 0 FROM working_calendar WHERE version = ?)
-		AND (SELECT count() > 0 FROM savings_coefficients WHERE version = ?)`, versions.Calendar, versions.Savings)
-	if err := row.Scan(&present); err != nil {
-		return false, fmt.Errorf("reading the versions of the reference tables: %w", err)
-	}
-	return present, nil
+	return nil
 }
 
 // dateOf is the calendar day of t as ClickHouse's driver wants it: midnight UTC.

@@ -282,7 +282,7 @@ func TestAnswerShape(t *testing.T) {
     "denominator": null,
     "change": 75750
   }
-}`, a.Revision, def.Hash(w.version.Savings), w.version.Savings, examples)
+}`, a.Revision, def.Hash(w.places.Coefficients().Version()), w.places.Coefficients().Version(), examples)
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("answer (-expected +got):\n%s", diff)
 	}

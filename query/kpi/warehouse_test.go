@@ -18,11 +18,10 @@ import (
 
 // world is a database of one test, a clock that the test sets, and an evaluator over both.
 type world struct {
-	t       testing.TB
-	db      *enginetest.DB
-	places  *reference.Data
-	version warehouse.ReferenceVersions
-	e       *Evaluator
+	t      testing.TB
+	db     *enginetest.DB
+	places *reference.Data
+	e      *Evaluator
 
 	mu         sync.Mutex
 	clock      time.Time
@@ -41,7 +40,7 @@ func newWorld(t testing.TB, clock time.Time, change ...func(*Config, *Deps)) *wo
 	if w.places, err = reference.Load(reference.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if w.version, err = warehouse.LoadReference(ctx, w.db.Client, w.places); err != nil {
+	if err = warehouse.LoadReference(ctx, w.db.Client, w.places); err != nil {
 		t.Fatal(err)
 	}
 	cat, err := Load("")
@@ -133,7 +132,7 @@ func (w *world) insertPartition(table, topic, partition string, events []event) 
 	w.t.Helper()
 	key := topic + "/" + partition
 	first := w.offsets[key]
-	touched := warehouse.TouchedDossiers{Topic: topic, First: first, Calendar: w.version.Calendar}
+	touched := warehouse.TouchedDossiers{Topic: topic, First: first, Calendar: w.places.Calendar()}
 	fmt.Sscan(partition, &touched.Partition)
 	var values []string
 	for _, e := range events {

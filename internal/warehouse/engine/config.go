@@ -84,15 +84,14 @@ func (c Config) validate() error {
 	return nil
 }
 
-// listening is what the engine prints, on a line of its own, once both ports are bound. Waiting
-// for it, rather than trying the port, means never talking to a stranger who has the port:
-// another engine would abort on our password.
-const listening = "ioc engine is listening"
-
-// startSQL opens the listeners, which `clickhouse local` has but leaves closed. Its results go
-// to a file only, never to the standard output of the library.
-const startSQL = "SYSTEM START LISTEN TCP;\nSYSTEM START LISTEN HTTP;\n" +
-	"SELECT '" + listening + "' INTO OUTFILE '/dev/stdout' TRUNCATE FORMAT TSV;\n"
+// startSQL opens the listeners, which `clickhouse local` has but leaves closed, and then makes the file
+// listening. Waiting for that file, rather than trying the port, means never talking to a stranger who has
+// the port: another engine would abort on our password. (The engine replaces the file that it writes to, so
+// this must never be a device such as /dev/stdout.)
+func startSQL(listening string) string {
+	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(listening)
+	return "SYSTEM START LISTEN TCP;\nSYSTEM START LISTEN HTTP;\nSELECT 1 INTO OUTFILE '" + quoted + "' FORMAT TSV;\n"
+}
 
 // serverConfig is config.xml. The engine shares a machine of about two cores with everything
 // else that `ioc demo` runs, so caches and pools are small.
@@ -145,14 +144,14 @@ var serverConfig = template.Must(template.New("config.xml").Parse(`<clickhouse>
 
 // paths are the files of one data directory.
 type paths struct {
-	dir, store, config, users, queries string
-	supervisorLock, engineLock         string
+	dir, store, config, users, queries, listening string
+	supervisorLock, engineLock                    string
 }
 
 func pathsOf(dir string) paths {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	return paths{
-		dir: dir, store: at("store"), config: at("config.xml"), users: at("users.xml"), queries: at("start.sql"),
+		dir: dir, store: at("store"), config: at("config.xml"), users: at("users.xml"), queries: at("start.sql"), listening: at("listening"),
 		supervisorLock: at("supervisor.lock"), engineLock: at("engine.lock"),
 	}
 }
@@ -166,7 +165,7 @@ func (p paths) write(c Config, usersFile []byte) error {
 	if err != nil {
 		return fmt.Errorf("making %s: %w", p.config, err)
 	}
-	files := map[string]string{p.config: config.String(), p.users: string(usersFile), p.queries: startSQL}
+	files := map[string]string{p.config: config.String(), p.users: string(usersFile), p.queries: startSQL(p.listening)}
 	for path, content := range files {
 		if err := writePrivate(path, content); err != nil {
 			return err

@@ -256,6 +256,9 @@ func (e *Engine) start(ctx context.Context) (*process, error) {
 		return nil, err
 	}
 	defer lock.Close() // The child has its own copy of the descriptor, and with it the lock.
+	if err := os.Remove(e.paths.listening); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("removing the sign of an earlier engine: %w", err)
+	}
 	args := childArgs{
 		location: e.location, config: e.paths.config, store: e.paths.store, queries: e.paths.queries,
 		tcpPort: e.tcpPort, httpPort: e.httpPort, stopTimeout: e.cfg.StopTimeout,
@@ -280,7 +283,7 @@ func (e *Engine) start(ctx context.Context) (*process, error) {
 func (e *Engine) waitAnswer(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.StartTimeout)
 	defer cancel()
-	if err := p.waitListening(ctx); err != nil {
+	if err := p.waitListening(ctx, e.paths.listening); err != nil {
 		return err
 	}
 	admin := e.users[AdminUser]

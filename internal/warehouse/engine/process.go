@@ -13,32 +13,21 @@ import (
 
 // process is one run of the child.
 type process struct {
-	pid       int
-	stdin     io.Closer
-	listening chan struct{} // Closed when the child has bound its ports.
-	exited    chan struct{} // Closed after err is set.
-	err       error
+	pid    int
+	stdin  io.Closer
+	exited chan struct{} // Closed after err is set.
+	err    error
 }
 
 // startProcess starts the child, which inherits the lock. The caller must wait on exited.
 func startProcess(cmd *exec.Cmd, lock *os.File, out *output) (*process, error) {
-	p := &process{listening: make(chan struct{}), exited: make(chan struct{})}
+	p := &process{exited: make(chan struct{})}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting engine: %w", err)
 	}
 	p.stdin = stdin
-	stdout := &lineWriter{each: func(line string) {
-		if line != listening {
-			out.line(line)
-			return
-		}
-		select {
-		case <-p.listening:
-		default:
-			close(p.listening)
-		}
-	}}
+	stdout := &lineWriter{each: out.line}
 	stderr := &lineWriter{each: out.line}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.ExtraFiles = []*os.File{lock} // Becomes lockFD.
@@ -82,14 +71,23 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// waitListening returns nil once the child has bound its ports.
-func (p *process) waitListening(ctx context.Context) error {
-	select {
-	case <-p.listening:
-		return nil
-	case <-p.exited:
-		return errors.New("engine ended before it listened")
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the engine to listen: %w", ctx.Err())
+// listenPoll is how often the file that says that the engine listens is looked for.
+const listenPoll = 5 * time.Millisecond
+
+// waitListening returns nil once the child has bound its ports, and said so by making a file.
+func (p *process) waitListening(ctx context.Context, file string) error {
+	ticker := time.NewTicker(listenPoll)
+	defer ticker.Stop()
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return nil
+		}
+		select {
+		case <-p.exited:
+			return errors.New("engine ended before it listened")
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the engine to listen: %w", ctx.Err())
+		case <-ticker.C:
+		}
 	}
 }

@@ -1,5 +1,5 @@
 -- Dossier state and its cubes. A dossier's state is a pure function of the set of its events
--- (dossier_state.sql). After each batch the dossiers that it touched are evaluated twice, without
+-- (package internal/dossier). After each batch the dossiers that it touched are evaluated twice, without
 -- and with the batch, and the difference goes through `dossier_changes` as rows of sign -1 and +1,
 -- which the views add up. The offsets bound both sides, so a retry gives the same rows under the
 -- same token; no old state is read back that a crash could have left half-written.
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS dossier_state
     end_status       UInt8 COMMENT 'Status that ended it',
     saved_at         DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'First status 9 or 10 of an online dossier that saves (rule 6)',
     due_at           DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'Due time (rule 5); 1970-01-01 when unknown',
-    overdue_at       DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'Last moment at which it is on time (rule 5); 2299-12-31 when it stays on time',
+    overdue_at       DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'Last moment at which it is on time (rule 5); 2261-12-31 when it stays on time',
     supplements      UInt16 COMMENT 'Number of supplement requests',
     supplement_ms    Int64 COMMENT 'Closed supplement time in milliseconds',
     province         LowCardinality(String) COMMENT 'Province in the 34-scheme; empty is national',

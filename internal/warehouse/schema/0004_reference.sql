@@ -1,6 +1,5 @@
--- Reference data that analysts join and that the state of dossiers and the savings read. Filled from
--- the embedded files by `ioc schema apply`; every row carries the version of its file, so two
--- versions can stand side by side while processes are upgraded.
+-- Reference data that analysts join, filled from the embedded files by `ioc schema apply` and at every start.
+-- Coefficients carry the version of their file, so that two can stand side by side.
 
 CREATE TABLE IF NOT EXISTS provinces
 (
@@ -38,10 +37,9 @@ COMMENT 'Savings per dossier by service and period';
 
 CREATE TABLE IF NOT EXISTS working_calendar
 (
-    version LowCardinality(String) COMMENT 'Hash of the calendar files',
     day     Date COMMENT 'Calendar day',
     working UInt8 COMMENT '1 on working days',
     ordinal UInt32 COMMENT 'Working days up to and including this day, since the start of the calendar'
 )
-ENGINE = ReplacingMergeTree ORDER BY (version, day)
+ENGINE = ReplacingMergeTree ORDER BY day
 COMMENT 'Working days: Monday to Friday without public holidays';
