@@ -42,7 +42,7 @@ race: engine ## run the tests with the race detector; -short lowers iteration co
 
 .PHONY: test-kafka
 test-kafka: engine $(kafka) ## run the tests named RealKafka against Apache Kafka
-	IOC_KAFKA_HOME='$(CURDIR)/.engine/kafka' go test -run RealKafka -count=1 $(TESTFLAGS) ./...
+	TEST_KAFKA_HOME='$(CURDIR)/.engine/kafka' go test -run RealKafka -count=1 $(TESTFLAGS) ./...
 
 .PHONY: bench
 bench: engine ## run the benchmarks; BENCHTIME=1x for a smoke test

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
+	"ioc.local/ingest/verify"
 	"ioc.local/internal/broker/brokertest"
 	"ioc.local/internal/broker/kafkatest"
 	"ioc.local/internal/produce"
@@ -94,7 +95,7 @@ func (c *chaos) ingest() (end func(syscall.Signal)) {
 }
 
 func sessionTimeout(string) string {
-	if os.Getenv("IOC_KAFKA_HOME") != "" {
+	if os.Getenv("TEST_KAFKA_HOME") != "" {
 		return "6s" // Apache Kafka's group.min.session.timeout.ms
 	}
 	return "1s"
@@ -191,6 +192,21 @@ func (c *chaos) settle() {
 		if got := c.eventually(query, func(uint64) bool { return true }); got != want {
 			c.Errorf("%s: got %d, want %d", query, got, want)
 		}
+	}
+	cfg := defaultConfig()
+	cfg.Kafka.Brokers = []string{c.broker}
+	report, err := verify.Run(c.Context(), verify.Deps{
+		Client: c.db.Client, Calendar: c.data.Calendar(),
+		Committed: func(ctx context.Context) (map[verify.TopicPartition]int64, error) {
+			return committed(ctx, cfg.ingest())
+		},
+	}, verify.Options{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	if !report.OK() {
+		_ = report.Print(c.Output())
+		c.Error("the raw tables and rollups do not agree")
 	}
 	c.Logf("%d events, %d duplicates, %d broken records", events, duplicates, broken)
 }

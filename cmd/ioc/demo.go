@@ -63,6 +63,11 @@ func demo(cmd *cobra.Command, cfg Config) (err error) {
 	if err := p.startRoles(roles{ingest: true, query: true, stream: true}); err != nil {
 		return err
 	}
+	connection, err := p.writeConnection()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(connection) }()
 	if cfg.Demo.Simulate {
 		if err := p.startSimulator(); err != nil {
 			return err
@@ -73,10 +78,24 @@ func demo(cmd *cobra.Command, cfg Config) (err error) {
 	fmt.Fprintf(out, "live feed  ws://%s/api/v1/live\n", p.publicAddr)
 	fmt.Fprintf(out, "metrics    http://%s/metrics (ready when http://%s/readyz answers 200)\n", p.internalAddr, p.internalAddr)
 	fmt.Fprintf(out, "Kafka      %s\n", p.cfg.Kafka.Brokers[0])
+	fmt.Fprintf(out, "commands   ioc verify --config %[1]s, ioc kpi eval auth_transactions --config %[1]s, …\n", connection)
 	if cfg.Demo.Simulate {
 		fmt.Fprintf(out, "The events are simulated (%g a second, seed %d): illustrative, not official data.\n", cfg.Demo.Rate, cfg.Demo.Seed)
 	}
 	return p.stages.wait(ctx)
+}
+
+// writeConnection writes a configuration file with which other ioc commands reach the embedded engine and
+// broker while the demo runs. Only its owner can read it, since it holds the engine's password.
+func (p *process) writeConnection() (path string, err error) {
+	path = filepath.Join(p.cfg.Demo.Data, "connection.yaml")
+	text := fmt.Sprintf("clickhouse:\n  addr: [%q]\n  database: %q\n  username: %q\n  password: %q\nkafka:\n  brokers: [%q]\n",
+		p.clickhouse.Addr[0], p.clickhouse.Database, p.clickhouse.Username, p.clickhouse.Password, p.cfg.Kafka.Brokers[0])
+	_ = os.Remove(path) // whatever mode it had
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("writing the connection file: %w", err)
+	}
+	return path, nil
 }
 
 // startEngine starts the embedded ClickHouse and connects to it.
@@ -112,6 +131,7 @@ func (p *process) startEngine(ctx context.Context) error {
 	if err := p.client.Close(); err != nil {
 		return err
 	}
+	p.clickhouse = client
 	return p.connect(ctx, client)
 }
 

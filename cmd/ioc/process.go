@@ -32,6 +32,8 @@ type process struct {
 	data     *reference.Data
 	stages   *stages
 	client   *warehouse.Client
+	// clickhouse is how the embedded engine is reached.
+	clickhouse warehouse.ClientConfig
 
 	internalAddr, publicAddr string
 }

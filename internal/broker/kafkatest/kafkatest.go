@@ -19,7 +19,7 @@ import (
 )
 
 // HomeEnv names the directory whose folder libs holds Kafka's jars.
-const HomeEnv = "IOC_KAFKA_HOME"
+const HomeEnv = "TEST_KAFKA_HOME"
 
 // startTimeout bounds one start, storage format and topics included.
 const startTimeout = 90 * time.Second
@@ -33,7 +33,7 @@ var errPortTaken = errors.New("another process took the port")
 
 // Start runs a single-node Kafka in KRaft mode on free loopback ports until the
 // test ends, with the given topics (name to number of partitions), and returns
-// its address. It skips the test if IOC_KAFKA_HOME is not set, and fails it if
+// its address. It skips the test if TEST_KAFKA_HOME is not set, and fails it if
 // Kafka does not start. Kafka also ends when the test process is killed.
 //
 // Group members may ask for session timeouts from 100 ms on, as with brokertest.

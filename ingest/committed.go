@@ -1,0 +1,41 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// Committed calls each with the committed offset of every partition of the configured topics that has one:
+// everything below it is in ClickHouse. The topic is the incarnation that rows carry.
+func Committed(ctx context.Context, cfg Config, each func(incarnation string, partition int, offset int64)) error {
+	transport := &kafka.Transport{DialTimeout: kafkaTimeout}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: kafkaTimeout}
+	answer, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: cfg.Topics})
+	if err != nil {
+		return fmt.Errorf("asking for the partitions of %v: %w", cfg.Topics, err)
+	}
+	offsets := offsetStore{client: client, timeout: kafkaTimeout}
+	for _, topic := range answer.Topics {
+		if topic.Error != nil {
+			return fmt.Errorf("asking for the partitions of %s: %w", topic.Name, topic.Error)
+		}
+		for _, p := range topic.Partitions {
+			offset, text, err := offsets.committed(ctx, cfg.Group, topic.Name, p.ID)
+			if err != nil {
+				return err
+			}
+			if offset < 0 {
+				continue
+			}
+			meta, err := decodeMetadata(text, offset)
+			if err != nil {
+				return fmt.Errorf("reading the commit of %s/%d: %w", topic.Name, p.ID, err)
+			}
+			each(incarnationName(topic.Name, meta.Incarnation), p.ID, offset)
+		}
+	}
+	return nil
+}

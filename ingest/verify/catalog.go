@@ -1,0 +1,212 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"ioc.local/internal/warehouse"
+)
+
+// dossierChanges is the table without storage that the state of dossiers goes through on its way into its rollups.
+const dossierChanges = "dossier_changes"
+
+// catalog is what the database says about itself, so that tables of later migrations are verified too.
+type catalog struct {
+	// raw are the tables with a row for each offset; those with identities hold events.
+	raw []rawTable
+	// rollups are the targets of materialized views.
+	rollups []target
+	// changes are the columns of dossier_changes.
+	changes []column
+}
+
+type rawTable struct {
+	name string
+	// ranges says that a row stands for a range of offsets.
+	ranges bool
+	// events says that the rows have an identity.
+	events bool
+	// counted says that a second row of an identity counts twice; dossiers and registers are sets.
+	counted bool
+	// forgets says that rows are dropped after a time.
+	forgets bool
+}
+
+type column struct {
+	name, kind string
+	key        bool
+}
+
+// function is how values of the column are added up, from SimpleAggregateFunction(sum, UInt64); empty on others.
+func (c column) function() string {
+	inner, ok := strings.CutPrefix(c.kind, "SimpleAggregateFunction(")
+	if !ok {
+		return ""
+	}
+	return inner[:strings.IndexByte(inner, ',')]
+}
+
+// target is a rollup.
+type target struct {
+	name    string
+	columns []column
+	// state says that it holds one row per dossier, not sums.
+	state bool
+	// forgets says that rows are dropped after a time.
+	forgets bool
+	// timeKey is the day or minute that its rows are of, empty without one.
+	timeKey string
+	views   []view
+}
+
+func (t target) has(name string) bool {
+	return slices.ContainsFunc(t.columns, func(c column) bool { return c.name == name })
+}
+
+// keys and values are the names of the columns that identify a row, and of the others.
+func (t target) keys() []string   { return t.pick(func(c column) bool { return c.key }) }
+func (t target) values() []string { return t.pick(func(c column) bool { return !c.key }) }
+
+func (t target) pick(want func(column) bool) (names []string) {
+	for _, c := range t.columns {
+		if want(c) {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// view is one materialized view into a rollup.
+type view struct {
+	name    string
+	source  string
+	columns []string
+	// query has its source in the place of %s.
+	query string
+}
+
+// family is the condition on rows of the target that come from this view.
+func (v view) family(t target) string {
+	if t.has("family") {
+		return "family = " + quote(v.source)
+	}
+	return "1"
+}
+
+func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error) {
+	columns := map[string][]column{}
+	rows, err := client.Conn().Query(ctx, "SELECT table, name, type, is_in_sorting_key FROM system.columns WHERE database = currentDatabase() ORDER BY table, position")
+	if err != nil {
+		return nil, fmt.Errorf("reading system.columns: %w", err)
+	}
+	err = scanAll(rows, func() error {
+		var table string
+		var c column
+		var key uint8
+		if err := rows.Scan(&table, &c.name, &c.kind, &key); err != nil {
+			return err
+		}
+		c.key = key == 1
+		columns[table] = append(columns[table], c)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading system.columns: %w", err)
+	}
+
+	var database string
+	if err := client.Conn().QueryRow(ctx, "SELECT currentDatabase()").Scan(&database); err != nil {
+		return nil, fmt.Errorf("reading the name of the database: %w", err)
+	}
+	c := &catalog{changes: columns[dossierChanges]}
+	type table struct{ name, engine, full, sorting, query, into string }
+	tables, sources := map[string]table{}, map[string]string{}
+	var names []string
+	rows, err = client.Conn().Query(ctx, `SELECT name, engine, engine_full, sorting_key, as_select, target_table, dependencies_table
+		FROM system.tables WHERE database = currentDatabase() ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("reading system.tables: %w", err)
+	}
+	err = scanAll(rows, func() error {
+		var t table
+		var dependents []string
+		if err := rows.Scan(&t.name, &t.engine, &t.full, &t.sorting, &t.query, &t.into, &dependents); err != nil {
+			return err
+		}
+		tables[t.name] = t
+		names = append(names, t.name)
+		for _, view := range dependents {
+			sources[view] = t.name
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading system.tables: %w", err)
+	}
+
+	forgets := func(t table) bool { return strings.Contains(t.full, " TTL ") }
+	views := map[string][]view{}
+	for _, name := range names {
+		t := tables[name]
+		has := func(column string) bool { return target{columns: columns[name]}.has(column) }
+		switch {
+		case t.engine == "MaterializedView":
+			v := view{name: name, source: sources[name], query: sourceOf(t.query, database, sources[name])}
+			for _, c := range columns[name] {
+				v.columns = append(v.columns, c.name)
+			}
+			views[t.into] = append(views[t.into], v)
+		case strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")):
+			raw := rawTable{name: name, ranges: has("first_offset"), events: has("event_id"), forgets: forgets(t)}
+			raw.counted = raw.events && name != "dossier_events" && name != "register_events"
+			c.raw = append(c.raw, raw)
+		}
+	}
+	for _, name := range names {
+		if len(views[name]) == 0 {
+			continue
+		}
+		t := target{name: name, columns: columns[name], views: views[name], forgets: forgets(tables[name]), state: tables[name].engine == "ReplacingMergeTree"}
+		if first, _, _ := strings.Cut(tables[name].sorting, ","); slices.ContainsFunc(t.columns, func(c column) bool {
+			return c.name == first && strings.HasPrefix(c.kind, "Date")
+		}) && !t.state {
+			t.timeKey = first
+		}
+		c.rollups = append(c.rollups, t)
+	}
+	return c, nil
+}
+
+// sourceOf puts %s in the place of the source in the text of a view; it gives an empty text when that is not in
+// exactly one place.
+func sourceOf(query, database, source string) string {
+	name := func(s string) string { return "`?" + regexp.QuoteMeta(s) + "`?" }
+	from := regexp.MustCompile(`\bFROM (?:` + name(database) + `\.)?` + name(source) + `(?:\s|$)`)
+	places := from.FindAllStringIndex(query, -1)
+	if source == "" || len(places) != 1 {
+		return ""
+	}
+	escape := func(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+	return escape(query[:places[0][0]]) + "FROM (%s) AS " + source + " " + escape(query[places[0][1]:])
+}
+
+// scanAll calls scan for each row and closes rows.
+func scanAll(rows driver.Rows, scan func() error) error {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// quote makes a string literal of SQL.
+func quote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}

@@ -1,0 +1,191 @@
+package verify
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"ioc.local/internal/reference"
+)
+
+// Report is what a verification found.
+type Report struct {
+	// From and Until bound the time of receipt of the offsets and identities that were judged.
+	From, Until time.Time
+	// Partitions are the extents that were judged, by topic and partition.
+	Partitions []Partition
+	// Ranges are the first missing and doubled ranges; RangesMore counts the others that were found.
+	Ranges     []Range
+	RangesMore int
+	// Identities is about events that are there more than once.
+	Identities Identities
+	// Rollups are compared with what their raw rows give.
+	Rollups []Rollup
+}
+
+// Partition is the part of one partition that was judged.
+type Partition struct {
+	TopicPartition
+	// First is the first retained offset, End the offset after the last judged.
+	First, End uint64
+	// Hours is in how many hours of receipt its rows are.
+	Hours uint64
+	// Missing is how many offsets are in no table, Doubled how many rows stand on an offset that has one already.
+	Missing, Doubled uint64
+}
+
+// Range is a run of offsets that are missing, or doubled.
+type Range struct {
+	TopicPartition
+	// First and Last are the bounds, both included.
+	First, Last uint64
+	// Hour is when the rows around it were received, to the hour; before 1971 when there are none near.
+	Hour time.Time
+	// Doubled tells doubled from missing offsets.
+	Doubled bool
+	// Tables are those that hold a doubled range.
+	Tables string
+}
+
+// Identities counts events, by (source, id), that are there more than once.
+type Identities struct {
+	// Events is how many events were judged.
+	Events uint64
+	// Repeated is how many are twice in one partition within 24 hours of record time.
+	Repeated uint64
+	// Doubled is how many counted facts are in several partitions: they count more than once.
+	Doubled uint64
+	// Copied is how many others are in several partitions; dossiers and registers are sets, so it changes nothing.
+	Copied uint64
+	// Late is how many came again in their partition after more than 24 hours, which the contract allows.
+	Late uint64
+	// Examples name some of the repeated and doubled.
+	Examples []string
+}
+
+// Rollup is the comparison of one rollup with its recomputation.
+type Rollup struct {
+	// Name of the table.
+	Name string
+	// Compared is how many rows were compared, Differ how many of them are not what their raw rows give.
+	Compared, Differ uint64
+	// Partial is how many rows also count events whose raw rows are no longer retained; of these only that they are not
+	// too small was compared.
+	Partial uint64
+	// Differences describe the first rows that differ.
+	Differences []string
+	// Problem says why the rollup could not be recomputed; empty when it could.
+	Problem string
+}
+
+// OK says whether nothing is missing, nothing is counted twice and every rollup is exact.
+func (r *Report) OK() bool {
+	for _, p := range r.Partitions {
+		if p.Missing > 0 || p.Doubled > 0 {
+			return false
+		}
+	}
+	for _, rollup := range r.Rollups {
+		if rollup.Differ > 0 || rollup.Problem != "" {
+			return false
+		}
+	}
+	return r.Identities.Repeated == 0 && r.Identities.Doubled == 0
+}
+
+// Print writes the report as an aligned table.
+func (r *Report) Print(w io.Writer) error {
+	var b strings.Builder
+	zone := reference.TimeZone()
+	fmt.Fprintf(&b, "Received from %s to %s\n\n", r.From.In(zone).Format(time.DateTime), r.Until.In(zone).Format(time.DateTime))
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row := func(cells ...any) {
+		fmt.Fprintf(table, strings.Repeat("%v\t", len(cells)-1)+"%v\n", cells...)
+	}
+	row("PARTITION", "FIRST", "END", "HOURS", "MISSING", "DOUBLED", "RESULT")
+	for _, p := range r.Partitions {
+		row(p.name(), p.First, p.End, p.Hours, p.Missing, p.Doubled, verdict(p.Missing == 0 && p.Doubled == 0))
+	}
+	row("")
+	row("ROLLUP", "ROWS", "PARTIAL", "DIFFER", "RESULT")
+	for _, rollup := range r.Rollups {
+		row(rollup.Name, rollup.Compared, rollup.Partial, rollup.Differ, verdict(rollup.Differ == 0 && rollup.Problem == ""))
+	}
+	row("")
+	i := r.Identities
+	row("IDENTITIES", "NUMBER", "RESULT")
+	row("events", i.Events, "")
+	row("twice in one partition within 24 hours", i.Repeated, verdict(i.Repeated == 0))
+	row("counted facts in several partitions", i.Doubled, verdict(i.Doubled == 0))
+	row("dossier and register events in several partitions (harmless)", i.Copied, remark(i.Copied))
+	row("again after more than 24 hours (outside the duplicate window)", i.Late, remark(i.Late))
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("formatting the report: %w", err)
+	}
+	r.printFaults(&b)
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("printing the report: %w", err)
+	}
+	return nil
+}
+
+// printFaults explains what is not ok.
+func (r *Report) printFaults(b *strings.Builder) {
+	if r.OK() {
+		b.WriteString("\nok: every offset once, every identity once, every rollup exact\n")
+		return
+	}
+	b.WriteString("\nNOT OK\n")
+	for _, f := range r.Ranges {
+		hour := "unknown"
+		if f.Hour.Year() > 1970 {
+			hour = f.Hour.Format("2006-01-02 15:00")
+		}
+		if f.Doubled {
+			fmt.Fprintf(b, "  %s: offsets %d to %d are there twice (%s), hour %s\n", f.name(), f.First, f.Last, f.Tables, hour)
+		} else {
+			fmt.Fprintf(b, "  %s: offsets %d to %d are in no table, hour %s\n", f.name(), f.First, f.Last, hour)
+		}
+	}
+	if r.RangesMore > 0 {
+		fmt.Fprintf(b, "  and %d more ranges\n", r.RangesMore)
+	}
+	if n := r.Identities.Repeated; n > 0 {
+		fmt.Fprintf(b, "  %d identities are twice in one partition: rows were inserted beside the protocol, or the duplicate window is too small\n", n)
+	}
+	if n := r.Identities.Doubled; n > 0 {
+		fmt.Fprintf(b, "  %d identities of counted facts came by several partitions and count more than once: the producer must key by subject; a rebuild of the rollups from raw takes the copies out\n", n)
+	}
+	for _, example := range r.Identities.Examples {
+		fmt.Fprintf(b, "    %s\n", example)
+	}
+	for _, rollup := range r.Rollups {
+		if rollup.Problem != "" {
+			fmt.Fprintf(b, "  %s: %s\n", rollup.Name, rollup.Problem)
+		}
+		if rollup.Differ > 0 {
+			fmt.Fprintf(b, "  %s: %d rows differ\n", rollup.Name, rollup.Differ)
+		}
+		for _, difference := range rollup.Differences {
+			fmt.Fprintf(b, "    %s\n", difference)
+		}
+	}
+}
+
+func (tp TopicPartition) name() string { return fmt.Sprintf("%s/%d", tp.Topic, tp.Partition) }
+
+func verdict(ok bool) string {
+	if ok {
+		return "ok"
+	}
+	return "FAULT"
+}
+
+func remark(n uint64) string {
+	if n == 0 {
+		return "ok"
+	}
+	return "warning"
+}

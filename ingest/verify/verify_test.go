@@ -1,0 +1,337 @@
+package verify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ioc.local/ingest/verify"
+)
+
+// filled is a world with a little of everything, in three partitions.
+func filled(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	for i, s := range []*stream{w.stream("mixed", 0, 0), w.stream("mixed", 1, 1_048_500), w.stream("mixed@1", 0, 40)} {
+		for range 2 - min(i, 1) {
+			s.mustWrite(s.someEvents(60)...)
+		}
+	}
+	return w
+}
+
+func TestCleanDatabasePasses(t *testing.T) {
+	w := filled(t)
+	r := w.verify(verify.Options{})
+	text := printed(t, r)
+	if !r.OK() {
+		t.Fatalf("not ok:\n%s", text)
+	}
+	// A proof over nothing would be ok as well.
+	if len(r.Partitions) != 3 || r.Partitions[0].First != 0 || r.Partitions[1].First != 1_048_500 || r.Partitions[2].Topic != "mixed@1" {
+		t.Errorf("partitions: %+v", r.Partitions)
+	}
+	for _, p := range r.Partitions {
+		if p.End-p.First < 130 || p.Hours == 0 {
+			t.Errorf("hardly anything of %+v was judged", p)
+		}
+	}
+	if r.Identities.Events < 480 {
+		t.Errorf("only %d identities were judged", r.Identities.Events)
+	}
+	names := map[string]bool{}
+	for _, rollup := range r.Rollups {
+		names[rollup.Name] = true
+		if rollup.Compared == 0 || rollup.Partial > 0 {
+			t.Errorf("%s was not compared: %+v", rollup.Name, rollup)
+		}
+	}
+	for _, name := range []string{"auth_minutes", "auth_days", "source_activity", "dossier_state", "dossier_days", "dossier_deadlines", "dossier_savings"} {
+		if !names[name] {
+			t.Errorf("%s was not verified", name)
+		}
+	}
+	for _, want := range []string{"PARTITION  FIRST", "mixed/1", "auth_minutes", "ok: every offset once"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the print lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestEmptyDatabasePasses(t *testing.T) {
+	w := newWorld(t)
+	if r := w.verify(verify.Options{}); !r.OK() {
+		t.Errorf("not ok:\n%s", printed(t, r))
+	}
+}
+
+func TestEachFaultIsFound(t *testing.T) {
+	const authAt = "(SELECT min(offset) FROM auth_attempts WHERE topic = 'mixed' AND partition = 0 AND offset > 100)"
+	copyAuth := "INSERT INTO auth_attempts SELECT * REPLACE (%s) FROM (SELECT * FROM auth_attempts WHERE topic = 'mixed' AND partition = 0 AND offset = " + authAt + ")"
+	// The rollups of a copy that is made here are put right again, so that only the fault in question remains.
+	tests := map[string]struct {
+		breaking []string
+		want     []string // parts of the print
+		rollups  string   // those that must differ, and no others
+	}{
+		"a counted row is gone": {
+			breaking: []string{"ALTER TABLE auth_attempts DELETE WHERE topic = 'mixed' AND partition = 0 AND offset = " + authAt + " SETTINGS mutations_sync = 2"},
+			want:     []string{"mixed/0: offsets 101 to 101 are in no table, hour 20"},
+			rollups:  "auth_days auth_minutes source_activity",
+		},
+		"an event of a dossier is gone": {
+			breaking: []string{"ALTER TABLE dossier_events DELETE WHERE topic = 'mixed' AND status = 2 AND offset = (SELECT min(offset) FROM dossier_events WHERE topic = 'mixed' AND partition = 1 AND status = 2) SETTINGS mutations_sync = 2"},
+			want:     []string{"are in no table", "dossier_state: 1 rows differ"},
+			rollups:  "dossier_days dossier_deadlines dossier_state source_activity",
+		},
+		"skipped offsets are gone": {
+			breaking: []string{"ALTER TABLE skipped_offsets DELETE WHERE topic = 'mixed' AND partition = 1 AND first_offset = (SELECT min(first_offset) FROM skipped_offsets WHERE topic = 'mixed' AND partition = 1 AND kind = 'gap') SETTINGS mutations_sync = 2"},
+			want:     []string{"mixed/1: offsets 1048526 to 1048528 are in no table"},
+		},
+		"all dead letters are gone": {
+			breaking: []string{"TRUNCATE TABLE dead_letters"},
+			want:     []string{"mixed/0: offsets 8 to 8 are in no table", "and 2 more ranges"},
+		},
+		"an offset has a row in two tables": {
+			breaking: []string{"INSERT INTO skipped_offsets SELECT 'mixed', 0, 100, 103, 'gap', '', now64(3), now64(3)"},
+			want:     []string{"mixed/0: offsets 100 to 100 are there twice", "skipped_offsets", "103 to 103 are there twice"},
+		},
+		"a row too many and one too few": {
+			breaking: []string{
+				"ALTER TABLE dead_letters DELETE WHERE topic = 'mixed' AND partition = 0 AND offset = 8 SETTINGS mutations_sync = 2",
+				"INSERT INTO dead_letters (received_at, topic, partition, offset) VALUES (now64(3), 'mixed', 0, 9)",
+			},
+			want: []string{"mixed/0: offsets 8 to 8 are in no table", "mixed/0: offsets 9 to 9 are there twice"},
+		},
+		"an identity is in a partition twice": {
+			breaking: []string{fmt.Sprintf(copyAuth, "toUInt64(offset + 1000000) AS offset"), "INSERT INTO skipped_offsets SELECT 'mixed', 0, {end}, 1000100, 'gap', '', now64(3), now64(3)"},
+			want:     []string{"1 identities are twice in one partition", "/eid_auth/G01 auth-mixed-0-"},
+		},
+		"a counted fact came by two partitions": {
+			breaking: []string{fmt.Sprintf(copyAuth, "'mixed@1' AS topic, toUInt64(1000) AS offset")},
+			want:     []string{"1 identities of counted facts came by several partitions", "a rebuild of the rollups"},
+		},
+		"a row too many in a rollup of minutes": {
+			breaking: []string{"INSERT INTO auth_minutes (minute, province, n) VALUES (now(), '01', 1)"},
+			want:     []string{"auth_minutes: 1 rows differ", "n 1, raw gives 0"},
+			rollups:  "auth_minutes",
+		},
+		"a count too many in a rollup of days": {
+			breaking: []string{"INSERT INTO auth_days SELECT * REPLACE (1 AS n) FROM auth_days FINAL WHERE topic = '' LIMIT 1"},
+			want:     []string{"auth_days: 1 rows differ"},
+			rollups:  "auth_days",
+		},
+		"a position too high": {
+			breaking: []string{"INSERT INTO auth_days (topic, partition, position) VALUES ('mixed', 0, 1000000000)"},
+			want:     []string{"position 1000000000, raw gives"},
+			rollups:  "auth_days",
+		},
+		"a rollup lost everything": {
+			breaking: []string{"TRUNCATE TABLE auth_minutes"},
+			rollups:  "auth_minutes",
+		},
+		"source activity counts a strange family": {
+			breaking: []string{"INSERT INTO source_activity (family, source, n) VALUES ('nothing', '/npsp/H26', 1)"},
+			rollups:  "source_activity",
+		},
+		"a cube counts a dossier too many": {
+			breaking: []string{"INSERT INTO dossier_days (day, province, province63, service_id, channel, n) VALUES (today(), '79', 'gso34:79', 'DA06-03', 'online', 1)"},
+			want:     []string{"dossier_days: 1 rows differ"},
+			rollups:  "dossier_days",
+		},
+		"a cube lost its positions": {
+			breaking: []string{"ALTER TABLE dossier_savings DELETE WHERE topic = 'mixed' SETTINGS mutations_sync = 2"},
+			want:     []string{"dossier_savings: 2 rows differ"},
+			rollups:  "dossier_savings",
+		},
+		"a state that nothing supports": {
+			breaking: []string{"INSERT INTO dossier_state (registered_on, subject, version) VALUES ('2025-03-01', 'nobody', 1)"},
+			want:     []string{"('2025-03-01','nobody'): is stored without events"},
+			rollups:  "dossier_state",
+		},
+		"a state that says something else": {
+			breaking: []string{"INSERT INTO dossier_state SELECT * REPLACE ('48' AS province, version + 1 AS version) FROM dossier_state FINAL ORDER BY subject LIMIT 1"},
+			want:     []string{"province 48, raw gives 79"},
+			rollups:  "dossier_state",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := filled(t)
+			end := fmt.Sprint(w.committed[verify.TopicPartition{Topic: "mixed"}])
+			for _, statement := range test.breaking {
+				w.exec(strings.ReplaceAll(statement, "{end}", end))
+			}
+			// What these statements insert into raw tables reaches the rollups too: it is counted, so nothing differs there.
+			for tp := range w.committed {
+				w.committed[tp] = 1 << 40
+			}
+			r := w.verify(verify.Options{})
+			text := printed(t, r)
+			if r.OK() {
+				t.Fatalf("the fault was not found:\n%s", text)
+			}
+			for _, want := range append(test.want, "NOT OK") {
+				if !strings.Contains(text, want) {
+					t.Errorf("the print lacks %q:\n%s", want, text)
+				}
+			}
+			var differ []string
+			for _, rollup := range r.Rollups {
+				if rollup.Differ > 0 {
+					differ = append(differ, rollup.Name)
+				}
+			}
+			if got := strings.Join(differ, " "); got != test.rollups {
+				t.Errorf("%q differ, want %q:\n%s", got, test.rollups, text)
+			}
+		})
+	}
+}
+
+// Copies of dossier and register events in other partitions, and repeats a day later, are remarks and no faults.
+func TestHarmlessCopies(t *testing.T) {
+	w := newWorld(t)
+	now := time.Now()
+	one, two := w.stream("one", 0, 0), w.stream("two", 0, 0)
+	one.mustWrite(dossier("1", "d-1", 2, now), report("1", now))
+	two.mustWrite(dossier("1", "d-1", 2, now), report("1", now))
+	early := w.stream("three", 0, 0)
+	early.clock = now.Add(-25 * time.Hour)
+	early.mustWrite(auth("late", 1, early.clock))
+	late := w.stream("three", 0, early.next)
+	late.mustWrite(auth("late", 1, early.clock))
+	r := w.verify(verify.Options{})
+	if !r.OK() {
+		t.Errorf("not ok:\n%s", printed(t, r))
+	}
+	if r.Identities.Copied != 2 || r.Identities.Late != 1 {
+		t.Errorf("copied %d, late %d, want 2 and 1", r.Identities.Copied, r.Identities.Late)
+	}
+}
+
+// Raw rows of counted facts go after 90 days and their rollups stay. What can still be proved then is proved.
+func TestAfterRetention(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("old", 0, 0)
+	s.clock = time.Now().Add(-100 * 24 * time.Hour)
+	s.mustWrite(s.someEvents(60)...)
+	s.clock = time.Now()
+	s.mustWrite(s.someEvents(60)...)
+	w.exec("OPTIMIZE TABLE auth_attempts FINAL")
+	if left := w.text("SELECT toString(count() > 0 AND min(received_at) > now() - INTERVAL 1 DAY) FROM auth_attempts"); left != "1" {
+		t.Fatal("the old rows are still there, or the new ones are not")
+	}
+	r := w.verify(verify.Options{})
+	if !r.OK() {
+		t.Fatalf("not ok:\n%s", printed(t, r))
+	}
+	var partial uint64
+	for _, rollup := range r.Rollups {
+		partial += rollup.Partial
+	}
+	if partial == 0 {
+		t.Errorf("no row counts as partial:\n%s", printed(t, r))
+	}
+	w.exec("INSERT INTO auth_days (day, province, n) VALUES (today(), '01', 1)")
+	if r := w.verify(verify.Options{}); r.OK() {
+		t.Errorf("a row too many today was not found:\n%s", printed(t, r))
+	}
+}
+
+func TestRunWhileRowsAreInserted(t *testing.T) {
+	w := newWorld(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var group errgroup.Group
+	for i, s := range []*stream{w.stream("busy", 0, 0), w.stream("busy", 1, 7)} {
+		s.mustWrite(s.someEvents(20)...)
+		group.Go(func() error {
+			for n := 0; ctx.Err() == nil; n++ {
+				// A statement is not cancelled half-way: ingestion lets it end as well.
+				if err := s.write(context.WithoutCancel(ctx), s.someEvents(20+30*(n%3)+i)...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	before := w.verify(verify.Options{})
+	for range 6 {
+		if r := w.verify(verify.Options{}); !r.OK() {
+			t.Errorf("not ok:\n%s", printed(t, r))
+		}
+	}
+	after := w.verify(verify.Options{})
+	if after.Identities.Events <= before.Identities.Events {
+		t.Error("nothing was inserted meanwhile")
+	}
+	stop()
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.verify(verify.Options{}); !r.OK() {
+		t.Errorf("at rest:\n%s", printed(t, r))
+	}
+}
+
+// A range that is inserted in part is under way, not a fault: it lies above the committed offset.
+func TestRangeUnderWay(t *testing.T) {
+	w := filled(t)
+	w.exec("INSERT INTO dossier_events SELECT * REPLACE (toUInt64(offset + 1000) AS offset, event_id || 'x' AS event_id, subject || 'x' AS subject) FROM dossier_events WHERE topic = 'mixed' AND partition = 0")
+	if r := w.verify(verify.Options{}); !r.OK() {
+		t.Errorf("not ok:\n%s", printed(t, r))
+	}
+}
+
+func TestViewThatCannotBeRecomputed(t *testing.T) {
+	w := newWorld(t)
+	w.exec("CREATE TABLE odd (n UInt64) ENGINE = MergeTree ORDER BY n")
+	w.exec("CREATE MATERIALIZED VIEW odd_mv TO odd AS SELECT count() AS n FROM auth_attempts")
+	r := w.verify(verify.Options{})
+	if text := printed(t, r); r.OK() || !strings.Contains(text, "odd: it has no position rows") {
+		t.Errorf("a rollup that was not verified passes:\n%s", text)
+	}
+}
+
+func TestErrorsLeaveNoTables(t *testing.T) {
+	w := filled(t)
+	deps := verify.Deps{Client: w.db.Client, Calendar: w.calendar}
+	failed := errors.New("no broker")
+	_, err := verify.Run(t.Context(), verify.Deps{Client: w.db.Client, Committed: func(context.Context) (map[verify.TopicPartition]int64, error) {
+		return nil, failed
+	}}, verify.Options{})
+	if !errors.Is(err, failed) {
+		t.Errorf("got %v, want %v", err, failed)
+	}
+	// The context ends at each step in turn.
+	var steps int
+	if _, err := verify.Run(t.Context(), deps, verify.Options{Progress: func(string) { steps++ }}); err != nil {
+		t.Fatal(err)
+	}
+	for stop := 1; stop <= steps; stop++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		at := 0
+		_, err := verify.Run(ctx, deps, verify.Options{Progress: func(string) {
+			if at++; at == stop {
+				cancel()
+			}
+		}})
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("step %d: got %v, want %v", stop, err, context.Canceled)
+		}
+		w.noTablesLeft()
+	}
+	// A statement fails after tables were made.
+	w.exec("DROP TABLE dossier_events")
+	if _, err := verify.Run(t.Context(), deps, verify.Options{}); err == nil || !strings.Contains(err.Error(), "verifying dossier_d") {
+		t.Errorf("got %v, want an error that names the rollup", err)
+	}
+	w.noTablesLeft()
+}

@@ -1,0 +1,200 @@
+package verify_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ioc.local/ingest/event"
+	"ioc.local/ingest/verify"
+	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
+	"ioc.local/internal/warehouse/enginetest"
+)
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+// world is a database that ranges of records are inserted into, as ingestion does it: same blocks, same order, same
+// settings.
+type world struct {
+	t        *testing.T
+	db       *enginetest.DB
+	data     *reference.Data
+	calendar *reference.Calendar
+
+	lock      sync.Mutex
+	committed map[verify.TopicPartition]int64
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, db: enginetest.Start(t), committed: map[verify.TopicPartition]int64{}}
+	var err error
+	if w.data, err = reference.Load(reference.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := warehouse.Migrate(t.Context(), w.db.Client); err != nil {
+		t.Fatal(err)
+	}
+	w.calendar = w.data.Calendar()
+	return w
+}
+
+// stream is one partition.
+type stream struct {
+	*world
+	verify.TopicPartition
+	decoder *event.Decoder
+	batch   *event.Batch
+	next    int64
+	seen    map[event.Identity]bool
+	clock   time.Time
+}
+
+func (w *world) stream(topic string, partition uint32, from int64) *stream {
+	return &stream{world: w, TopicPartition: verify.TopicPartition{Topic: topic, Partition: partition}, next: from, clock: time.Now(),
+		decoder: event.NewDecoder(w.data, event.Options{Identity: event.NewIdentityHash()}), batch: event.NewBatch(), seen: map[event.Identity]bool{}}
+}
+
+// write inserts the values as one range and commits it. An empty value is an offset that the log does not hold.
+func (s *stream) write(ctx context.Context, values ...string) error {
+	first := s.next
+	s.batch.Reset(s.Topic, int32(s.Partition), s.clock.UnixMilli())
+	for _, value := range values {
+		if value == "" {
+			s.batch.Gap(s.next, s.next+2)
+			s.next += 3
+			continue
+		}
+		record := event.Record{Offset: s.next, Time: s.clock.UnixMilli(), Value: []byte(value)}
+		s.decoder.Decode(s.batch, &record, func(id event.Identity) bool {
+			again := s.seen[id]
+			s.seen[id] = true
+			return again
+		})
+		s.next++
+	}
+	token := fmt.Sprintf("%s/%d/%d", s.Topic, s.Partition, first)
+	for _, block := range s.batch.Blocks() {
+		batch, err := s.db.Client.Conn().PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token))),
+			"INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
+		if err != nil {
+			return err
+		}
+		if err := block.AppendTo(batch); err != nil {
+			return err
+		}
+		if err := batch.Send(); err != nil {
+			return err
+		}
+	}
+	touched := warehouse.TouchedDossiers{Topic: s.Topic, Partition: s.Partition, First: uint64(first), Last: uint64(s.next - 1), Token: token, Calendar: s.calendar}
+	touched.RegisteredOn, touched.Subjects = s.batch.TouchedDossiers()
+	if len(touched.Subjects) > 0 {
+		if err := warehouse.ApplyDossiers(ctx, s.db.Client, touched); err != nil {
+			return err
+		}
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.committed[s.TopicPartition] = s.next
+	return nil
+}
+
+func (s *stream) mustWrite(values ...string) {
+	s.t.Helper()
+	if err := s.write(s.t.Context(), values...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// someEvents are n authentications and dossier steps with, in between, what else a log may hold.
+func (s *stream) someEvents(n int) []string {
+	var values []string
+	for i := range n {
+		k := int(s.next) + i
+		values = append(values, auth(fmt.Sprintf("%s-%d-%d", s.Topic, s.Partition, k), k, s.clock),
+			dossier(fmt.Sprintf("%s-%d-%d", s.Topic, s.Partition, k), fmt.Sprintf("d-%s-%d-%d", s.Topic, s.Partition, k/7), []int{2, 4, 5, 4, 9, 10}[k%6], s.clock.Add(time.Duration(k-n-int(s.next))*time.Minute)))
+		switch i % 20 {
+		case 3:
+			values = append(values, "not an event")
+		case 7:
+			values = append(values, values[len(values)-1]) // a producer's retry
+		case 11:
+			values = append(values, "")
+		case 15:
+			values = append(values, report(fmt.Sprintf("%s-%d-%d", s.Topic, s.Partition, k), s.clock))
+		}
+	}
+	return values
+}
+
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func auth(id string, k int, at time.Time) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"auth-%s","source":"/eid_auth/G01","type":"vn.da06.auth.attempt.v1","time":"%s","subject":"s-%s","data":{"province_code":"%s","admin_scheme":"gso34","relying_party":"H29","assurance_level":3,"auth_method":["password"],"outcome":"%s","latency_ms":412}}`,
+		id, stamp(at.Add(-time.Duration(k%90)*time.Second)), id, []string{"01", "79", "48"}[k%3], []string{"success", "success", "no_match"}[k%3])
+}
+
+func dossier(id, dossier string, status int, at time.Time) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"d-%s","source":"/npsp/H26","type":"vn.da06.dossier.status.v1","time":"%s","subject":"%s","data":{"province_code":"79","admin_scheme":"gso34","agency_code":"H29.1","service_id":"DA06-03","registered_on":"%s","status":%d,"channel":2,"statutory_limit":3,"limit_unit":"working_day"}}`,
+		id, stamp(at), dossier, time.Now().AddDate(0, 0, -20).Format(time.DateOnly), status)
+}
+
+func report(id string, at time.Time) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"r-%s","source":"/manual_report/G01","type":"vn.da06.counter.report.v1","time":"%s","subject":"r-%s","data":{"metric_id":"essential_services","value":23,"denominator":25,"as_of":"2026-10-31","source_ref":"BC 1"}}`, id, stamp(at), id)
+}
+
+// verify runs the verification and checks that it leaves no table behind.
+func (w *world) verify(options verify.Options) *verify.Report {
+	w.t.Helper()
+	found, err := verify.Run(w.t.Context(), verify.Deps{Client: w.db.Client, Calendar: w.calendar,
+		Committed: func(context.Context) (map[verify.TopicPartition]int64, error) {
+			w.lock.Lock()
+			defer w.lock.Unlock()
+			return maps.Clone(w.committed), nil
+		}}, options)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.noTablesLeft()
+	return found
+}
+
+func (w *world) noTablesLeft() {
+	w.t.Helper()
+	if left := w.text("SELECT arrayStringConcat(groupArray(name), ', ') FROM system.tables WHERE database = currentDatabase() AND name LIKE 'verify%'"); left != "" {
+		w.t.Errorf("tables left behind: %s", left)
+	}
+}
+
+func (w *world) text(query string) string {
+	w.t.Helper()
+	var value string
+	if err := w.db.Client.Conn().QueryRow(w.t.Context(), query).Scan(&value); err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
+	return value
+}
+
+func (w *world) exec(statement string) {
+	w.t.Helper()
+	if err := w.db.Client.Conn().Exec(w.t.Context(), statement); err != nil {
+		w.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func printed(t *testing.T, r *verify.Report) string {
+	t.Helper()
+	var b strings.Builder
+	if err := r.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
