@@ -23,6 +23,8 @@ type cut struct {
 	pending Pending
 	batch   *event.Batch
 	counts  [3]int // by event.Verdict
+	// unknown counts the unknown fields that were met first in this range.
+	unknown map[string]uint64
 	// oldest is the record time of its first record in Unix milliseconds.
 	oldest int64
 	// end is the end of the log when the range was cut.
@@ -44,6 +46,21 @@ type cutter struct {
 	// record and isDuplicate are reused for every record, so that decoding allocates nothing.
 	record      event.Record
 	isDuplicate func(event.Identity) bool
+	// unknown is what the decoder had counted of unknown fields at the end of the last range.
+	unknown map[string]uint64
+}
+
+// unknownSince gives what the decoder has counted of unknown fields since the last call.
+func (c *cutter) unknownSince() map[string]uint64 {
+	counts := c.decoder.UnknownFields()
+	since := map[string]uint64{}
+	for field, n := range counts {
+		if more := n - c.unknown[field]; more > 0 {
+			since[field] = more
+		}
+	}
+	c.unknown = counts
+	return since
 }
 
 func newCutter(cfg Config, fetch *fetcher, decoder *event.Decoder, seen *identities, incarnation string) *cutter {
@@ -167,4 +184,5 @@ func (c *cutter) close(result *cut) {
 	result.pending.Token = rangeToken(c.incarnation, c.fetch.partition, result.first, result.pending.Last)
 	result.end = c.fetch.end
 	result.reach = c.seen.reach()
+	result.unknown = c.unknownSince()
 }

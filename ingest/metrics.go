@@ -19,6 +19,7 @@ const dedupeWindow = 10_000
 type metrics struct {
 	events          *prometheus.CounterVec
 	rejected        *prometheus.CounterVec
+	unknownFields   *prometheus.CounterVec
 	rangeEvents     prometheus.Histogram
 	rangeBytes      prometheus.Histogram
 	insertSeconds   *prometheus.HistogramVec
@@ -57,6 +58,8 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Help: "Records committed, by verdict: accepted, rejected, duplicate."}, []string{"topic", "verdict"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ioc_ingest_rejected_total",
 			Help: "Records rejected, by reason code."}, []string{"reason"}),
+		unknownFields: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ioc_ingest_unknown_fields_total",
+			Help: "Fields of data that the contract does not know, by name (at most 256 names, the rest as *); they are kept in the column extra."}, []string{"field"}),
 		rangeEvents: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ioc_ingest_range_events",
 			Help: "Records in a range.", Buckets: prometheus.ExponentialBuckets(1, 4, 10)}),
 		rangeBytes: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ioc_ingest_range_bytes",
@@ -86,7 +89,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		Help: "Time that ClickHouse remembers a token at the insert rate of this process in its busiest table; the promise of exactly-once holds for stalls shorter than this."},
 		func() float64 { return m.dedupeSeconds(time.Now()) })
 	var errs []error
-	for _, c := range []prometheus.Collector{m.events, m.rejected, m.rangeEvents, m.rangeBytes, m.insertSeconds, m.insertRetries,
+	for _, c := range []prometheus.Collector{m.events, m.rejected, m.unknownFields, m.rangeEvents, m.rangeBytes, m.insertSeconds, m.insertRetries,
 		m.eventAge, m.lag, m.duplicateWindow, m.stopped, m.partitions, m.generation, m.replays, m.partitionErrors, m.fetchErrors,
 		m.groupErrors, m.lettersLost, window} {
 		errs = append(errs, registry.Register(c))
@@ -106,6 +109,9 @@ func (m *metrics) committed(topic string, partition int, c *cut) {
 	}
 	for _, r := range c.batch.Rejections() {
 		m.rejected.WithLabelValues(string(r.Reason)).Inc()
+	}
+	for field, n := range c.unknown {
+		m.unknownFields.WithLabelValues(field).Add(float64(n))
 	}
 	m.rangeEvents.Observe(float64(records))
 	m.rangeBytes.Observe(float64(c.batch.Bytes()))

@@ -30,7 +30,7 @@ func TestRealEvaluator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := warehouse.LoadReference(ctx, db.Client, facts); err != nil {
+	if err := warehouse.LoadReference(ctx, db.Client, facts); err != nil {
 		t.Fatal(err)
 	}
 	attempts := `INSERT INTO auth_attempts (topic, partition, offset, type, source, event_id, subject, occurred_at, received_at, outcome, province, province63)

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -151,7 +149,7 @@ func BenchmarkProduceToFeed(b *testing.B) {
 		b.Fatal(err)
 	}
 	for range b.N {
-		addresses := startDemo(b)
+		addresses := startDemo(b, b.TempDir()).addresses
 		kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: []string{addresses["Kafka"]}}, produce.KafkaDeps{Logger: zap.NewNop()})
 		if err != nil {
 			b.Fatal(err)
@@ -168,53 +166,6 @@ func BenchmarkProduceToFeed(b *testing.B) {
 		b.ReportMetric(float64(auth[len(auth)*99/100].Milliseconds()), "p99-ms")
 		b.ReportMetric(float64(auth[len(auth)-1].Milliseconds()), "max-ms")
 		b.ReportMetric(float64(len(auth)), "markers")
-	}
-}
-
-// startDemo runs ioc demo without its simulator and returns the addresses that it prints.
-func startDemo(b *testing.B) map[string]string {
-	b.Helper()
-	cmd := exec.Command(os.Args[0], "demo", "--no-simulate", "--data", b.TempDir(), "--listen", "127.0.0.1:0",
-		"--internal-listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--log.level", "error")
-	cmd.Env = append(os.Environ(), runEnv+"=1")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			b.Errorf("ioc demo ended with %v", err)
-		}
-	})
-	addresses := map[string]string{}
-	lines := bufio.NewScanner(out)
-	for len(addresses) < 4 && lines.Scan() {
-		for _, name := range []string{"KPIs", "live feed", "metrics", "Kafka"} {
-			if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-				addresses[name], _, _ = strings.Cut(strings.TrimSpace(rest), " ")
-			}
-		}
-	}
-	if len(addresses) < 4 {
-		b.Fatalf("ioc demo printed only %v", addresses)
-	}
-	ready := strings.Replace(addresses["metrics"], "/metrics", "/readyz", 1)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		response, err := http.Get(ready)
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return addresses
-			}
-		}
-		if time.Now().After(deadline) {
-			b.Fatalf("%s does not answer 200: %v", ready, err)
-		}
 	}
 }
 

@@ -249,7 +249,7 @@ func (c *chaos) killedAtRandom(rounds, rate int) {
 	for round := range rounds {
 		before = c.eventually("SELECT count() FROM "+rawRows, func(n uint64) bool { return n > before })
 		time.Sleep(time.Duration(random.Int64N(int64(300 * time.Millisecond)))) // the random moment itself
-		switch action := random.IntN(4); action {
+		switch action := random.IntN(5); action {
 		case 0:
 			end(syscall.SIGKILL)
 		case 1:
@@ -266,6 +266,8 @@ func (c *chaos) killedAtRandom(rounds, rate int) {
 			c.eventually(failures, func(n uint64) bool { return n > known })
 			end(syscall.SIGKILL)
 			c.execute("DROP VIEW IF EXISTS broken_mv")
+		case 4:
+			end(syscall.SIGTERM)
 		}
 		end = c.ingest()
 	}

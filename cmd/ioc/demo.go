@@ -60,7 +60,7 @@ func demo(cmd *cobra.Command, cfg Config) (err error) {
 	if err := p.prepare(ctx); err != nil {
 		return err
 	}
-	if err := p.startRoles(roles{ingest: true, query: true, stream: true}); err != nil {
+	if err := p.startRoles(ctx, roles{ingest: true, query: true, stream: true}); err != nil {
 		return err
 	}
 	connection, err := p.writeConnection()

@@ -61,7 +61,8 @@ func serve(ctx context.Context, cfg Config, r roles) (err error) {
 	if err := p.prepare(ctx); err != nil {
 		return err
 	}
-	if err := p.startRoles(r); err != nil {
+	p.cfg.Demo.Simulate = false // that is about ioc demo
+	if err := p.startRoles(ctx, r); err != nil {
 		return err
 	}
 	p.logger.Info("serving", zap.String("http", p.publicAddr), zap.String("internal", p.internalAddr))

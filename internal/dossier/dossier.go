@@ -90,7 +90,6 @@ type step struct {
 	status uint8
 }
 
-
 // interval is the time from a supplement request to the next step of another status; end 0 is still waiting.
 type interval struct{ begin, end int64 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"ioc.local/internal/dossier"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/enginetest"
@@ -229,12 +230,7 @@ func (w *world) check(dossiers [][]dossierEvent) {
 	for _, events := range dossiers {
 		o := newOracle(events, w.data.Calendar())
 		row := got[events[0].subject]
-		want := o.state()
-		want.OverdueAt = row.OverdueAt
-		problem := cmp.Diff(want, row)
-		if problem == "" {
-			problem = overdueProblem(o, row)
-		}
+		problem := o.compare(row)
 		if problem == "" {
 			continue
 		}
@@ -248,6 +244,16 @@ func (w *world) check(dossiers [][]dossierEvent) {
 	if diff := cmp.Diff(cubesOf(got), w.cubes()); diff != "" {
 		w.t.Fatalf("cubes are not the sums of the states (-sums +cubes):\n%s", diff)
 	}
+}
+
+// compare says in what a state differs from the rules; it is empty when it does not.
+func (o *oracle) compare(got dossierRow) string {
+	want := o.state()
+	want.OverdueAt = got.OverdueAt
+	if want != got {
+		return cmp.Diff(want, got)
+	}
+	return overdueProblem(o, got)
 }
 
 // overdueProblem says where "on time at T means overdue_at >= T" fails.
@@ -393,6 +399,36 @@ func repeat(r *rand.Rand, dossiers [][]dossierEvent) [][]dossierEvent {
 		}
 	}
 	return repeated
+}
+
+// The evaluation alone, without a database, on many more dossiers.
+func TestEvaluationFollowsTheReadingRules(t *testing.T) {
+	data, err := reference.Load(reference.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dossiers := 150_000
+	if testing.Short() {
+		dossiers = 15_000
+	}
+	evaluator := dossier.NewEvaluator(data.Calendar())
+	r := rand.New(rand.NewPCG(3, 3))
+	for _, events := range randomDossiers(r, dossiers) {
+		var given []dossier.Event
+		for _, e := range events {
+			given = append(given, dossier.Event{At: e.time, Status: e.status, ID: e.id, Source: e.source, Province: e.province, Province63: e.province63,
+				Agency: e.agency, Service: e.service, Level: e.level, Channel: e.channel, Portal: e.portal, DueAt: e.due, Limit: e.limit, LimitUnit: dossier.LimitUnit(e.unit)})
+		}
+		s := evaluator.State(given)
+		got := dossierRow{RegisteredOn: events[0].registeredOn, Subject: events[0].subject, Version: s.Version, AcceptedAt: s.Accepted,
+			EndedAt: s.Ended, EndStatus: s.EndStatus, SavedAt: s.Saved, DueAt: s.Due, OverdueAt: s.Overdue, Supplements: s.Supplements,
+			SupplementMS: s.SupplementMillis, Province: s.Province, Province63: s.Province63, Agency: s.Agency, Service: s.Service,
+			Level: s.Level, Channel: s.Channel, Portal: s.Portal, Latest: s.Latest}
+		o := newOracle(events, data.Calendar())
+		if problem := o.compare(got); problem != "" {
+			t.Fatalf("dossier %s: %s\nevents:\n%s", got.Subject, problem, describe(o.events))
+		}
+	}
 }
 
 func TestDossierStateFollowsTheReadingRules(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -17,6 +19,22 @@ type process struct {
 	stdin  io.Closer
 	exited chan struct{} // Closed after err is set.
 	err    error
+	dying  sync.Once
+}
+
+// crashReport is how long a child that reports its own crash is given for the report.
+const crashReport = 200 * time.Millisecond
+
+// hasten ends a child that is crashing: it would spend seconds on the symbols of its stack, which the
+// library does not have, and the next child can only start when this one is gone.
+func (p *process) hasten() {
+	time.AfterFunc(crashReport, func() {
+		select {
+		case <-p.exited:
+		default:
+			_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+		}
+	})
 }
 
 // startProcess starts the child, which inherits the lock. The caller must wait on exited.
@@ -27,8 +45,14 @@ func startProcess(cmd *exec.Cmd, lock *os.File, out *output) (*process, error) {
 		return nil, fmt.Errorf("starting engine: %w", err)
 	}
 	p.stdin = stdin
-	stdout := &lineWriter{each: out.line}
-	stderr := &lineWriter{each: out.line}
+	each := func(line string) {
+		out.line(line)
+		if strings.Contains(line, "<Fatal>") {
+			p.dying.Do(p.hasten)
+		}
+	}
+	stdout := &lineWriter{each: each}
+	stderr := &lineWriter{each: each}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.ExtraFiles = []*os.File{lock} // Becomes lockFD.
 	// A process group of its own: Ctrl-C in a terminal reaches only the parent, which then
