@@ -29,7 +29,7 @@ build: ## build bin/ioc
 	CGO_ENABLED=0 go build -trimpath -o bin/ioc ./cmd/ioc
 
 .PHONY: demo
-demo: build engine ## run everything in one process, on http://localhost:8080/wall/
+demo: build engine ## run everything in one process, on http://localhost:8080
 	./bin/ioc demo $(DEMOFLAGS)
 
 .PHONY: test
