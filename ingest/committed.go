@@ -2,10 +2,29 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/segmentio/kafka-go"
+
+	"ioc.local/internal/warehouse"
 )
+
+// StopReason tells why ingestion of a partition has to stop for an operator's decision, or nil when it can go on.
+func StopReason(ctx context.Context, cfg Config, client *warehouse.Client, topic string, id int) (*StoppedError, error) {
+	transport := &kafka.Transport{DialTimeout: kafkaTimeout}
+	defer transport.CloseIdleConnections()
+	p := &partition{
+		topic: topic, id: id, cfg: cfg, as: membership{group: cfg.Group}, deps: Deps{Warehouse: client},
+		offsets: offsetStore{client: &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: kafkaTimeout}, timeout: kafkaTimeout},
+	}
+	_, err := p.establish(ctx)
+	var stop *StoppedError
+	if errors.As(err, &stop) {
+		return stop, nil
+	}
+	return nil, err
+}
 
 // Committed calls each with the committed offset of every partition of the configured topics that has one:
 // everything below it is in ClickHouse. The topic is the incarnation that rows carry.

@@ -125,7 +125,8 @@ func (c *cutter) replay(ctx context.Context, batch *event.Batch, first int64, pe
 		}
 		if !ok {
 			if c.fetch.end <= pending.Last {
-				return nil, stopped("the recorded range %d..%d reaches beyond the end of the log at %d: records that were acknowledged are gone", first, pending.Last, c.fetch.end)
+				return nil, stopped("the log ends at %d, within the recorded range %d..%d: it was truncated while it was read; %s",
+					c.fetch.end, first, pending.Last, remedy(c.fetch.topic, c.fetch.partition, first))
 			}
 			continue
 		}

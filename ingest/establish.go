@@ -16,6 +16,8 @@ type start struct {
 	name        string
 	// offset is the first offset that is not known to be in ClickHouse.
 	offset int64
+	// end is the end of the log.
+	end int64
 	// pending is the recorded range that begins at offset, if one was.
 	pending *Pending
 }
@@ -31,6 +33,7 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 	if err != nil {
 		return start{}, err
 	}
+	at.end = end
 	committed, text, err := p.offsets.committed(ctx, p.as.group, p.topic, p.id)
 	if err != nil {
 		return start{}, err
@@ -66,6 +69,9 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 	case at.offset < first:
 		return start{}, stopped("the committed offset %d is before the start of the log at %d: %d offsets were deleted unread; %s",
 			at.offset, first, first-at.offset, remedy(p.topic, p.id, first))
+	case at.pending != nil && at.pending.Last >= end:
+		return start{}, stopped("the recorded range %d..%d reaches beyond the end of the log at %d: records that were acknowledged are gone; %s",
+			at.offset, at.pending.Last, end, remedy(p.topic, p.id, first))
 	case at.pending != nil && at.pending.Contract != event.Version:
 		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has version %d: start the version that recorded it once to finish the range",
 			at.pending.Token, at.pending.Contract, event.Version)

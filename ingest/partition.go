@@ -49,6 +49,7 @@ func (p *partition) run(ctx context.Context) error {
 			if err := p.hold(ctx, stop); err != nil {
 				return nil
 			}
+			p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Starting, "" })
 			pause = 100 * time.Millisecond
 			continue
 		}
@@ -99,6 +100,7 @@ func (p *partition) work(ctx context.Context) error {
 	}
 	fetch := &fetcher{dialer: p.dialer, brokers: p.cfg.Brokers, topic: p.topic, partition: p.id, next: at.offset}
 	cuts := newCutter(p.cfg, fetch, decoder, seen, at.name)
+	p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem, s.Position, s.End = Running, "", at.offset, at.end })
 	p.logger.Info("partition assigned", zap.Int64("offset", at.offset), zap.Bool("replay", at.pending != nil),
 		zap.Int("generation", p.as.generation))
 

@@ -9,33 +9,33 @@ import (
 // Config is the configuration of a Server.
 type Config struct {
 	// Listen is the address to serve on, host:port; port 0 picks a free one. Default 127.0.0.1:8080.
-	Listen string
+	Listen string `doc:"address of the public listener, host:port"`
 	// AllowUnauthenticated permits a listener that other machines can reach, although there are no keys
 	// yet and everybody who reaches it sees everything. Default false.
-	AllowUnauthenticated bool
+	AllowUnauthenticated bool `doc:"permit a listener that other machines reach although there are no keys yet"`
 	// Hosts are the names, without ports, that requests may call the server by. On a loopback listener they
 	// add to localhost and the loopback addresses; on another one, none means any. Default none.
 	// ioc_query_requests_total{code="421"} shows that others were used.
-	Hosts []string
+	Hosts []string `doc:"host names that requests may call the server by"`
 	// MaxConcurrent is how many requests are worked on at once; more get a 503. Connections of mounted
 	// routes do not count. Default 64. ioc_query_requests_total{code="503"} shows that it was hit.
-	MaxConcurrent int
+	MaxConcurrent int `doc:"requests worked on at once; more get a 503"`
 	// RequestTimeout is how long an answer may take; then it is a 504. Default 30 s.
 	// ioc_query_requests_total{code="504"} shows that it was hit.
-	RequestTimeout time.Duration
+	RequestTimeout time.Duration `doc:"longest time to make an answer"`
 	// MaxHeaderBytes bounds the request line and the headers. Default 16 KiB.
-	MaxHeaderBytes int
+	MaxHeaderBytes int `doc:"largest request line and headers, bytes"`
 	// MaxURLBytes bounds the path with its parameters. Default 4 KiB.
 	// ioc_query_requests_total{code="414"} shows that it was hit.
-	MaxURLBytes int
+	MaxURLBytes int `doc:"longest path with parameters, bytes"`
 	// ReadTimeout bounds the arrival of a request. Default 10 s.
-	ReadTimeout time.Duration
+	ReadTimeout time.Duration `doc:"longest arrival of a request"`
 	// WriteTimeout bounds the sending of an answer after its making. Default 30 s.
-	WriteTimeout time.Duration
+	WriteTimeout time.Duration `doc:"longest sending of an answer"`
 	// IdleTimeout is how long an idle connection is kept. Default 2 minutes.
-	IdleTimeout time.Duration
+	IdleTimeout time.Duration `doc:"how long an idle connection is kept"`
 	// ShutdownTimeout is how long Run waits for requests that are being worked on. Default 10 s.
-	ShutdownTimeout time.Duration
+	ShutdownTimeout time.Duration `doc:"how long a stop waits for requests"`
 }
 
 // DefaultConfig returns the defaults that the fields of Config name.

@@ -157,7 +157,7 @@ func BenchmarkProduceToFeed(b *testing.B) {
 		ctx, cancel := context.WithTimeout(b.Context(), feedSeconds*time.Second)
 		var load sync.WaitGroup
 		load.Go(func() { background(ctx, b, kafka, data) })
-		auth := measureMarkers(b, ctx, kafka, addresses["live feed"])
+		auth := measureMarkers(ctx, b, kafka, addresses["live feed"])
 		load.Wait()
 		cancel()
 		_ = kafka.Close()
@@ -200,7 +200,7 @@ func background(ctx context.Context, b *testing.B, kafka *produce.Kafka, data *r
 }
 
 // measureMarkers produces markers until ctx ends and returns how long each took to be seen.
-func measureMarkers(b *testing.B, ctx context.Context, kafka *produce.Kafka, feed string) []time.Duration {
+func measureMarkers(ctx context.Context, b *testing.B, kafka *produce.Kafka, feed string) []time.Duration {
 	b.Helper()
 	conn, response, err := websocket.Dial(b.Context(), feed, nil)
 	if err != nil {

@@ -40,8 +40,8 @@ func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitOK // asked to stop while it was starting is a clean stop too
 	}
 	fmt.Fprintln(root.ErrOrStderr(), "ioc:", err)
 	var usage *usageError

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ioc.local/ingest"
 	"ioc.local/internal/warehouse"
 )
 
@@ -32,6 +33,13 @@ Events that both the old and the new log hold are counted twice if they are read
 				return err
 			}
 			defer func() { _ = client.Close() }()
+			stop, err := ingest.StopReason(cmd.Context(), cfg.ingest(), client, args[0], int(partition))
+			if err != nil {
+				return err
+			}
+			if stop == nil {
+				return fmt.Errorf("%s/%d is not stopped: adopting its log would count its events again", args[0], partition)
+			}
 			incarnation, err := warehouse.AdoptTopic(cmd.Context(), client, args[0], uint32(partition), uint64(from), reason)
 			if err != nil {
 				return err

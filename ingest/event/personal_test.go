@@ -70,7 +70,7 @@ func TestIdentityHash(t *testing.T) {
 	if same == d.Identify([]byte("/npsp/H2"), []byte("61")) || same == d.Identify([]byte("/npsp/H26"), []byte("2")) {
 		t.Error("two events have one identity")
 	}
-	if NewIdentityHash() == NewIdentityHash() {
+	if one, other := NewIdentityHash(), NewIdentityHash(); one == other {
 		t.Error("two keys are equal")
 	}
 }

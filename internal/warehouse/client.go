@@ -120,7 +120,7 @@ func allLoopback(addrs []string) bool {
 }
 
 // retryable are the ClickHouse errors that pass: the same statement may succeed later. It is the
-// list of the official Kafka Connect sink. Any other code is a fault of the data or the statement.
+// list of the official Kafka Connect sink, and 236. Any other code is a fault of the data or the statement.
 var retryable = map[int32]string{
 	3:   "UNEXPECTED_END_OF_FILE",
 	107: "FILE_DOESNT_EXIST",
@@ -130,6 +130,7 @@ var retryable = map[int32]string{
 	203: "NO_FREE_CONNECTION",
 	209: "SOCKET_TIMEOUT",
 	210: "NETWORK_ERROR",
+	236: "ABORTED", // the server is shutting down
 	241: "MEMORY_LIMIT_EXCEEDED",
 	242: "TABLE_IS_READ_ONLY",
 	252: "TOO_MANY_PARTS",

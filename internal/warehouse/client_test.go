@@ -127,7 +127,7 @@ func TestPasswordIsNeverPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{
-		fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg), fmt.Sprintf("%s", &cfg),
+		fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg), fmt.Sprintf("pointer %s", &cfg),
 		fmt.Sprintf("%#v", struct{ C ClientConfig }{cfg}), string(asJSON), entry.String(), (&Client{cfg: cfg}).String(),
 	} {
 		if strings.Contains(text, cfg.Password) || !strings.Contains(text, "someone@a:1,b:2/ioc") {

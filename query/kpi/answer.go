@@ -150,7 +150,7 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 
 // String formats the moment as JSON shows it, without quotes.
 func (t Time) String() string {
-	local := t.Time.In(zone)
+	local := t.In(zone)
 	if local.Nanosecond()/int(time.Millisecond) == 0 {
 		return local.Format("2006-01-02T15:04:05-07:00")
 	}

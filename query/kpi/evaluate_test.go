@@ -398,7 +398,7 @@ func TestCacheLastsUntilTheSourceMoves(t *testing.T) {
 		}
 		return a
 	}
-	if answer() == answer() {
+	if first, second := answer(), answer(); first == second {
 		t.Error("without a publication nothing says how long an answer holds, yet it was kept")
 	}
 	tick := func() {

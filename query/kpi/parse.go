@@ -197,7 +197,7 @@ func (f *definitionFile) checkTexts(d *Definition) {
 		f.fail("id", 0, "is %q, but the file is named for %q; make them the same", d.ID, want)
 	}
 	for i := range len(d.ID) {
-		if b := d.ID[i]; !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '_') || i > 63 {
+		if b := d.ID[i]; (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' || i > 63 {
 			f.fail("id", i, "may hold only a to z, 0 to 9 and _, at most 64 of them")
 		}
 	}

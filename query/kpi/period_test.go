@@ -1,6 +1,7 @@
 package kpi
 
 import (
+	"errors"
 	"net/url"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func FuzzParseDefinition(f *testing.F) {
 			d.Hash("")
 			return
 		}
-		if e, ok := err.(*FileError); !ok || e.Line < 1 || e.Column < 1 || e.Detail == "" {
+		if e, ok := errors.AsType[*FileError](err); !ok || e.Line < 1 || e.Column < 1 || e.Detail == "" {
 			t.Errorf("error without a place: %v", err)
 		}
 	})

@@ -76,7 +76,7 @@ func (c *Catalogue) check(q Query) (*question, error) {
 
 func checkTimes(q *question) error {
 	switch {
-	case q.Period != "" && !(q.From.IsZero() && q.To.IsZero()):
+	case q.Period != "" && (!q.From.IsZero() || !q.To.IsZero()):
 		return badRequest("period", "cannot stand together with from and to; ask one or the other")
 	case q.From.IsZero() != q.To.IsZero() && q.From.IsZero():
 		return badRequest("from", "is missing; from and to go together")

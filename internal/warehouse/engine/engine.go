@@ -230,13 +230,13 @@ func (e *Engine) runChild(ctx context.Context) (wasUp bool, err error) {
 			return false, p.stop(e.cfg.StopTimeout + killGrace)
 		}
 		p.kill()
-		return false, fmt.Errorf("%w (%v)\n%s", err, p.err, e.out.last())
+		return false, fmt.Errorf("%w (%w)\n%s", err, p.reason(), e.out.last())
 	}
 	e.setUp(p.pid)
 	defer e.setDown()
 	select {
 	case <-p.exited:
-		return true, fmt.Errorf("engine process %d ended: %v\n%s", p.pid, p.err, e.out.last())
+		return true, fmt.Errorf("engine process %d ended: %w\n%s", p.pid, p.reason(), e.out.last())
 	case <-ctx.Done():
 		// The child cuts itself off after StopTimeout; the rest is for a child that cannot.
 		return true, p.stop(e.cfg.StopTimeout + killGrace)

@@ -95,6 +95,14 @@ func (p *process) kill() {
 	<-p.exited
 }
 
+// reason is how the child ended; it must have.
+func (p *process) reason() error {
+	if p.err == nil {
+		return errors.New("exit status 0") // nobody asked it to end, so this is a failure too
+	}
+	return p.err
+}
+
 // listenPoll is how often the file that says that the engine listens is looked for.
 const listenPoll = 5 * time.Millisecond
 
