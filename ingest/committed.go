@@ -15,7 +15,7 @@ func StopReason(ctx context.Context, cfg Config, client *warehouse.Client, topic
 	transport := &kafka.Transport{DialTimeout: kafkaTimeout}
 	defer transport.CloseIdleConnections()
 	p := &partition{
-		topic: topic, id: id, cfg: cfg, as: membership{group: cfg.Group}, deps: Deps{Warehouse: client},
+		topic: topic, id: id, cfg: cfg, as: membership{group: cfg.Group}, deps: Deps{Warehouse: client}, dialer: &kafka.Dialer{Timeout: kafkaTimeout},
 		offsets: offsetStore{client: &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: kafkaTimeout}, timeout: kafkaTimeout},
 	}
 	_, err := p.establish(ctx)

@@ -50,6 +50,9 @@ func DefaultConfig() Config {
 // maxBlockRows keeps a range inside one native block (ClickHouse squashes and splits at 1,048,449 rows).
 const maxBlockRows = 1_000_000
 
+// maxDuplicateWindow bounds the memory of a partition's identities to about 3 GB.
+const maxDuplicateWindow = 50_000_000
+
 // Validate reports every value that cannot work, with its key.
 func (c Config) Validate() error {
 	var errs []error
@@ -67,7 +70,7 @@ func (c Config) Validate() error {
 	check(c.FlushInterval > 0 && c.FlushInterval <= time.Minute, "flush_interval", "must be above 0 and at most 1m")
 	check(c.MaxRows > 0 && c.MaxRows <= maxBlockRows, "max_rows", fmt.Sprintf("must be 1 to %d", maxBlockRows))
 	check(c.MaxBytes >= 1<<20 && c.MaxBytes <= 200<<20, "max_bytes", "must be 1MiB to 200MiB")
-	check(c.DuplicateWindow >= 0 && c.DuplicateWindow <= 50_000_000, "duplicate_window", "must be 0 to 50000000")
+	check(c.DuplicateWindow >= 0 && c.DuplicateWindow <= maxDuplicateWindow, "duplicate_window", fmt.Sprintf("must be 0 to %d", maxDuplicateWindow))
 	check(c.InsertTimeout >= time.Second && c.InsertTimeout <= 5*time.Minute, "insert_timeout", "must be 1s to 5m")
 	check(c.SessionTimeout >= time.Second && c.SessionTimeout <= 5*time.Minute, "session_timeout", "must be 1s to 5m (brokers refuse less than their group.min.session.timeout.ms, 6s by default)")
 	return errors.Join(errs...)

@@ -10,6 +10,10 @@ import (
 	"ioc.local/ingest/event"
 )
 
+// maxGrowth bounds how long a range grows while the one before it is inserted. The range's clock is read when
+// it opens, and events are judged by it, so it must not grow old.
+const maxGrowth = 2 * time.Second
+
 // busyWait is how long a range that is old enough grows at a time while the one before it is inserted.
 const busyWait = 20 * time.Millisecond
 
@@ -21,8 +25,11 @@ type cut struct {
 	// first is the committed offset that the range begins at.
 	first   int64
 	pending Pending
-	batch   *event.Batch
-	counts  [3]int // by event.Verdict
+	// last is its last record, and mark identifies it; nil when the log does not hold the last offset any more.
+	last   kafka.Message
+	mark   *Mark
+	batch  *event.Batch
+	counts [3]int // by event.Verdict
 	// unknown counts the unknown fields that were met first in this range.
 	unknown map[string]uint64
 	// oldest is the record time of its first record in Unix milliseconds.
@@ -87,9 +94,10 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 		result := c.open(batch, first, opened.UnixMilli(), message)
 		c.add(result, message)
 		for batch.Rows() < c.cfg.MaxRows && batch.Bytes() < c.cfg.MaxBytes {
-			left := c.cfg.FlushInterval - c.now().Sub(opened)
+			age := c.now().Sub(opened)
+			left := c.cfg.FlushInterval - age
 			if left <= 0 {
-				if !c.inserting.Load() {
+				if !c.inserting.Load() || age >= maxGrowth {
 					break
 				}
 				left = busyWait // the range could not be inserted yet, so it may as well grow
@@ -162,7 +170,7 @@ func (c *cutter) open(batch *event.Batch, first, clock int64, message kafka.Mess
 
 func (c *cutter) empty(batch *event.Batch, first int64) *cut {
 	return &cut{
-		incarnation: c.incarnation, partition: c.fetch.partition, first: first, batch: batch, pending: Pending{Last: first - 1},
+		incarnation: c.incarnation, partition: c.fetch.partition, first: first, batch: batch, pending: Pending{Last: first - 1, Window: c.seen.window},
 	}
 }
 
@@ -171,17 +179,22 @@ func (c *cutter) add(to *cut, message kafka.Message) {
 		to.batch.Gap(expected, message.Offset-1)
 	}
 	to.pending.Last = message.Offset
-	c.record.Offset, c.record.Time = message.Offset, message.Time.UnixMilli()
+	// The time as the column holds it, so that a restored identity has the same.
+	c.record.Offset, c.record.Time = message.Offset, event.ClampTime(message.Time.UnixMilli())
 	c.record.Key, c.record.Value = message.Key, message.Value
 	c.record.Headers = c.record.Headers[:0]
 	for _, h := range message.Headers {
 		c.record.Headers = append(c.record.Headers, event.Header{Key: h.Key, Value: h.Value})
 	}
 	to.counts[c.decoder.Decode(to.batch, &c.record, c.isDuplicate)]++
+	to.last = message
 }
 
 func (c *cutter) close(result *cut) {
 	c.seen.trim()
+	if records := result.counts[0] + result.counts[1] + result.counts[2]; records > 0 && result.last.Offset == result.pending.Last {
+		result.mark = markOf(result.last)
+	}
 	result.pending.Token = rangeToken(c.incarnation, c.fetch.partition, result.first, result.pending.Last)
 	result.end = c.fetch.end
 	result.reach = c.seen.reach()

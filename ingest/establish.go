@@ -3,11 +3,15 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"ioc.local/ingest/event"
 )
+
+// restoreTimeout bounds the reading of identities from ClickHouse.
+const restoreTimeout = 2 * time.Minute
 
 // start is where a partition continues.
 type start struct {
@@ -18,6 +22,8 @@ type start struct {
 	offset int64
 	// end is the end of the log.
 	end int64
+	// mark identifies the last record below offset, where that is known.
+	mark *Mark
 	// pending is the recorded range that begins at offset, if one was.
 	pending *Pending
 }
@@ -44,7 +50,7 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 		meta, foreign = decodeMetadata(text, committed)
 	}
 	if committed >= 0 && foreign == nil && meta.Incarnation == incarnation {
-		at.offset, at.pending = committed, meta.Pending
+		at.offset, at.pending, at.mark = committed, meta.Pending, meta.Mark
 	} else {
 		// Nothing is committed for this life of the log, so nothing of it may be in ClickHouse either.
 		exist, err := p.rowsExist(ctx, at.name)
@@ -73,10 +79,31 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 		return start{}, stopped("the recorded range %d..%d reaches beyond the end of the log at %d: records that were acknowledged are gone; %s",
 			at.offset, at.pending.Last, end, remedy(p.topic, p.id, first))
 	case at.pending != nil && at.pending.Contract != event.Version:
-		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has version %d: start the version that recorded it once to finish the range",
-			at.pending.Token, at.pending.Contract, event.Version)
+		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has version %d: start the version that recorded it once to finish the range, or %s",
+			at.pending.Token, at.pending.Contract, event.Version, remedy(p.topic, p.id, at.offset))
+	}
+	if at.mark != nil && at.mark.Offset >= first {
+		replaced, err := p.replaced(ctx, at.mark)
+		if err != nil {
+			return start{}, err
+		}
+		if replaced {
+			return start{}, stopped("the record at offset %d is not the one that was read there: the topic was recreated; %s", at.mark.Offset, remedy(p.topic, p.id, first))
+		}
 	}
 	return at, nil
+}
+
+// replaced tells whether the log holds another record where mark was read. A record that is gone, as
+// compaction takes them, says nothing.
+func (p *partition) replaced(ctx context.Context, mark *Mark) (bool, error) {
+	fetch := &fetcher{dialer: p.dialer, brokers: p.cfg.Brokers, topic: p.topic, partition: p.id, next: mark.Offset}
+	defer fetch.close()
+	message, ok, err := fetch.read(ctx, kafkaTimeout)
+	if err != nil {
+		return false, fmt.Errorf("looking at the last record read: %w", err)
+	}
+	return ok && message.Offset == mark.Offset && *markOf(message) != *mark, nil
 }
 
 // incarnation returns the newest life of the partition's log that an operator accepted, 0 for the first.
@@ -113,13 +140,16 @@ func (p *partition) rowsExist(ctx context.Context, name string) (bool, error) {
 }
 
 // restore reads the newest accepted identities below offset back from ClickHouse.
-func (p *partition) restore(ctx context.Context, at start, decoder *event.Decoder) (*identities, error) {
-	window := newIdentities(p.cfg.DuplicateWindow, p.cfg.MaxRows)
-	if p.cfg.DuplicateWindow == 0 || at.offset == 0 {
+// size is how many are remembered, slack how many the next range may add at most.
+func (p *partition) restore(ctx context.Context, at start, size, slack int, decoder *event.Decoder) (*identities, error) {
+	window := newIdentities(size, slack)
+	if size == 0 || at.offset == 0 {
 		return window, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, restoreTimeout)
+	defer cancel()
 	// Rejected and skipped offsets take no place in the window, so look further back until it is full.
-	for reach := 2 * int64(p.cfg.DuplicateWindow); ; reach *= 4 {
+	for reach := 2 * int64(size); ; reach *= 4 {
 		from := max(0, at.offset-reach)
 		rows, err := p.deps.Warehouse.Conn().Query(ctx, `SELECT source, event_id, toUnixTimestamp64Milli(record_time), offset FROM (
 				SELECT source, event_id, record_time, offset, topic, partition FROM dossier_events
@@ -129,7 +159,7 @@ func (p *partition) restore(ctx context.Context, at start, decoder *event.Decode
 			ORDER BY offset DESC LIMIT {window:UInt64}`,
 			clickhouse.Named("topic", at.name), clickhouse.Named("partition", fmt.Sprint(p.id)),
 			clickhouse.Named("from", fmt.Sprint(from)), clickhouse.Named("to", fmt.Sprint(at.offset)),
-			clickhouse.Named("window", fmt.Sprint(p.cfg.DuplicateWindow)))
+			clickhouse.Named("window", fmt.Sprint(size)))
 		if err != nil {
 			return nil, fmt.Errorf("restoring identities: %w", err)
 		}
@@ -150,7 +180,7 @@ func (p *partition) restore(ctx context.Context, at start, decoder *event.Decode
 		if err := rows.Err(); err != nil {
 			return nil, fmt.Errorf("restoring identities: %w", err)
 		}
-		if len(found) < p.cfg.DuplicateWindow && from > 0 {
+		if len(found) < size && from > 0 {
 			continue
 		}
 		for i := len(found) - 1; i >= 0; i-- {

@@ -30,6 +30,8 @@ type fetcher struct {
 	batch *kafka.Batch
 	held  *kafka.Message
 	stop  func() bool
+	// seen is told the end of the log after each fetch.
+	seen func(end int64)
 }
 
 // read returns the next record, or nothing when none arrived within wait. After an error the next call
@@ -88,6 +90,9 @@ func (f *fetcher) fetch(ctx context.Context, wait time.Duration) error {
 		return fmt.Errorf("fetching %s/%d at %d: %w", f.topic, f.partition, f.next, err)
 	}
 	f.end = f.batch.HighWaterMark()
+	if f.seen != nil {
+		f.seen(f.end)
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type harness struct {
 	broker string
 	data   *reference.Data
 	base   time.Time
+	// health is a string: what the ingester reports, empty when it is well.
+	health atomic.Value
 }
 
 // newHarness starts a broker with the given topics. All goroutines that the test starts must have ended
@@ -63,7 +66,13 @@ func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
 	i, err := ingest.New(cfg, ingest.Deps{
 		Logger: zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel)), Registry: prometheus.NewRegistry(), Warehouse: h.db.Client, Calendar: h.data.Calendar(),
 		NewDecoder: func() *event.Decoder { return event.NewDecoder(h.data, event.Options{Identity: hash}) },
-		Report:     func(error) {},
+		Report: func(err error) {
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			h.health.Store(text)
+		},
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -84,6 +93,12 @@ func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
 	}
 	h.t.Cleanup(stop)
 	return i, stop
+}
+
+// problem is what the ingester reports of its health.
+func (h *harness) problem() string {
+	text, _ := h.health.Load().(string)
+	return text
 }
 
 func (h *harness) send(topic string, messages ...kafka.Message) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,11 +49,12 @@ func New(cfg Config, deps Deps) (*Ingester, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(deps.Registry)
+	status := newStatusBoard(deps.Report)
+	m, err := newMetrics(deps.Registry, status)
 	if err != nil {
 		return nil, err
 	}
-	return &Ingester{cfg: cfg, deps: deps, metrics: m, status: newStatusBoard(deps.Report)}, nil
+	return &Ingester{cfg: cfg, deps: deps, metrics: m, status: status}, nil
 }
 
 // Status says where each assigned partition stands.
@@ -68,16 +70,63 @@ func (i *Ingester) Run(ctx context.Context) error {
 	defer letters.close()
 	write := &writer{
 		client: i.deps.Warehouse, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout,
-		slots: semaphore.NewWeighted(maxInserts), metrics: i.metrics, logger: i.deps.Logger, report: i.status.insertHealth,
+		slots: semaphore.NewWeighted(maxInserts), dossiers: semaphore.NewWeighted(1), metrics: i.metrics, logger: i.deps.Logger,
 	}
 	dialer := &kafka.Dialer{Timeout: kafkaTimeout, DualStack: true}
+	for ctx.Err() == nil {
+		present, err := i.topics(ctx, client)
+		if err != nil {
+			i.metrics.groupErrors.Inc()
+			i.status.groupHealth(err)
+			i.deps.Logger.Warn("the topics cannot be read yet", zap.Error(err))
+			sleep(ctx, topicPoll)
+			continue
+		}
+		if err := i.session(ctx, present, client, dialer, write, letters); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// topicPoll is how often the configured topics are looked for while the group runs, so that one that is
+// created later is read without a restart.
+const topicPoll = 5 * time.Second
+
+// topics lists the configured topics that exist. One that does not is unhealthy, but the others are read.
+func (i *Ingester) topics(ctx context.Context, client *kafka.Client) (present []string, err error) {
+	answer, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: i.cfg.Topics})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the topics: %w", err)
+	}
+	var missing []error
+	for _, topic := range answer.Topics {
+		if topic.Error != nil {
+			missing = append(missing, fmt.Errorf("topic %s: %w", topic.Name, topic.Error))
+			continue
+		}
+		present = append(present, topic.Name)
+	}
+	slices.Sort(present)
+	err = errors.Join(missing...)
+	i.status.topicHealth(err)
+	if len(present) == 0 {
+		return nil, err
+	}
+	return present, nil
+}
+
+// session is a member of the group for the given topics until ctx ends or other topics exist.
+func (i *Ingester) session(ctx context.Context, topics []string, client *kafka.Client, dialer *kafka.Dialer, write *writer, letters *letterbox) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: i.cfg.Group, Brokers: i.cfg.Brokers, Topics: i.cfg.Topics, Dialer: dialer,
+		ID: i.cfg.Group, Brokers: i.cfg.Brokers, Topics: topics, Dialer: dialer,
 		HeartbeatInterval: i.cfg.SessionTimeout / 5, SessionTimeout: i.cfg.SessionTimeout,
 		// The previous owner may finish an insert that is under way. Not longer: a member that dies
 		// while the group rebalances holds up all others for this time.
 		RebalanceTimeout:      2 * lingerGrace,
-		WatchPartitionChanges: true, PartitionWatchInterval: 5 * time.Second,
+		WatchPartitionChanges: true, PartitionWatchInterval: topicPoll,
 		JoinGroupBackoff: time.Second, Timeout: kafkaTimeout,
 		GroupBalancers: []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}},
 		ErrorLogger:    kafka.LoggerFunc(i.deps.Logger.Sugar().Debugf),
@@ -86,9 +135,22 @@ func (i *Ingester) Run(ctx context.Context) error {
 		return fmt.Errorf("configuring the consumer group: %w", err)
 	}
 	defer func() { _ = group.Close() }()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for sleep(ctx, topicPoll) {
+			// A broker that does not answer is the group's concern.
+			if now, err := i.topics(ctx, client); err == nil && !slices.Equal(now, topics) {
+				i.deps.Logger.Info("other topics exist now, the group is joined again", zap.Strings("topics", now))
+				cancel()
+			}
+		}
+	}()
+	defer func() { cancel(); <-watched }()
 	for {
+		joining := time.Now()
 		generation, err := group.Next(ctx)
-		if errors.Is(err, context.Canceled) || errors.Is(err, kafka.ErrGroupClosed) || ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, kafka.ErrGroupClosed) {
 			return nil
 		}
 		if err != nil {
@@ -112,8 +174,13 @@ func (i *Ingester) Run(ctx context.Context) error {
 				i.start(ctx, generation, p)
 			}
 		}
+		// Generations that end at once must not follow one another as fast as the broker can.
+		sleep(ctx, time.Until(joining.Add(minGeneration)))
 	}
 }
+
+// minGeneration is the least time between two joins.
+const minGeneration = 250 * time.Millisecond
 
 // start runs a partition until its generation ends or the process stops. A partition that lost its
 // ownership ends the generation for all: the group is joined again.

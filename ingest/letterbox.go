@@ -49,6 +49,7 @@ func (l *letterbox) send(ctx context.Context, topic string, partition int, rejec
 	for i := range rejections {
 		messages = append(messages, letter(topic, partition, &rejections[i]))
 	}
+	started := time.Now()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		lingering, cancel := linger(ctx, lingerGrace)
 		err := l.writer.WriteMessages(lingering, messages...)
@@ -63,11 +64,11 @@ func (l *letterbox) send(ctx context.Context, topic string, partition int, rejec
 		case errors.As(err, &tooLarge):
 			l.metrics.lettersLost.Inc()
 			failed = tooLarge.Remaining
-		case refused(err):
+		case refused(err) && time.Since(started) > refusalGrace:
 			l.metrics.lettersLost.Add(float64(len(messages)))
 		case errors.As(err, &perMessage):
 			for i, e := range perMessage {
-				if e != nil && refused(e) {
+				if e != nil && refused(e) && time.Since(started) > refusalGrace {
 					l.metrics.lettersLost.Inc()
 				} else if e != nil {
 					failed = append(failed, messages[i])
@@ -85,6 +86,9 @@ func (l *letterbox) send(ctx context.Context, topic string, partition int, rejec
 		}
 	}
 }
+
+// refusalGrace is how long a refusal is taken for a passing one: a broker that starts does not know its topics yet.
+const refusalGrace = 10 * time.Second
 
 func refused(err error) bool {
 	return errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, kafka.TopicAuthorizationFailed) ||

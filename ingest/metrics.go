@@ -12,9 +12,18 @@ import (
 	"ioc.local/ingest/event"
 )
 
-// dedupeWindow is non_replicated_deduplication_window of the schema: how many inserts into a table
-// ClickHouse remembers the tokens of.
-const dedupeWindow = 10_000
+// dedupeWindow is non_replicated_deduplication_window of a raw table: how many parts that were inserted into
+// it ClickHouse remembers the tokens of. (The rollups behind it get one part an insert, and remember 10,000.)
+func dedupeWindow(table string) float64 {
+	switch table {
+	case "dossier_events", "auth_attempts":
+		return 100_000
+	}
+	return 10_000
+}
+
+// rollupWindow is the same of the rollups.
+const rollupWindow = 10_000
 
 type metrics struct {
 	events          *prometheus.CounterVec
@@ -25,7 +34,6 @@ type metrics struct {
 	insertSeconds   *prometheus.HistogramVec
 	insertRetries   *prometheus.CounterVec
 	eventAge        prometheus.Histogram
-	lag             *prometheus.GaugeVec
 	duplicateWindow *prometheus.GaugeVec
 	stopped         *prometheus.GaugeVec
 	partitions      prometheus.Gauge
@@ -40,15 +48,16 @@ type metrics struct {
 	inserts map[string]*insertRate
 }
 
-// insertRate counts the inserts into one table over the current and the last minute.
+// insertRate counts the inserts into one table, and the parts that they made, over the current and the last minute.
 type insertRate struct {
-	minute            int64
-	current, previous int
+	minute                   int64
+	inserts, previousInserts int
+	parts, previousParts     int
 }
 
 var verdictNames = [...]string{event.Accepted: "accepted", event.Rejected: "rejected", event.Duplicate: "duplicate"}
 
-func newMetrics(registry prometheus.Registerer) (*metrics, error) {
+func newMetrics(registry prometheus.Registerer, status *statusBoard) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -70,8 +79,6 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Help: "Inserts that failed and were sent again."}, []string{"table"}),
 		eventAge: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ioc_ingest_record_age_seconds",
 			Help: "Age of the oldest record of a range when it was committed.", Buckets: prometheus.ExponentialBuckets(0.05, 2, 14)}),
-		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ioc_ingest_lag_offsets",
-			Help: "Offsets between the position and the end of the log."}, partition),
 		duplicateWindow: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ioc_ingest_duplicate_window_seconds",
 			Help: "Record time that the remembered identities reach back."}, partition),
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ioc_ingest_partition_stopped",
@@ -90,14 +97,31 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		func() float64 { return m.dedupeSeconds(time.Now()) })
 	var errs []error
 	for _, c := range []prometheus.Collector{m.events, m.rejected, m.unknownFields, m.rangeEvents, m.rangeBytes, m.insertSeconds, m.insertRetries,
-		m.eventAge, m.lag, m.duplicateWindow, m.stopped, m.partitions, m.generation, m.replays, m.partitionErrors, m.fetchErrors,
-		m.groupErrors, m.lettersLost, window} {
+		m.eventAge, m.duplicateWindow, m.stopped, m.partitions, m.generation, m.replays, m.partitionErrors, m.fetchErrors,
+		m.groupErrors, m.lettersLost, window, lag{status}} {
 		errs = append(errs, registry.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("registering ingestion metrics: %w", err)
 	}
 	return m, nil
+}
+
+// lag exports how far each assigned partition is behind. It is asked of the status at each scrape, so that it
+// grows while nothing is committed and is gone with the partition.
+type lag struct{ status *statusBoard }
+
+var lagDescription = prometheus.NewDesc("ioc_ingest_lag_offsets", "Offsets between the committed position and the end of the log, of the partitions assigned to this process.",
+	[]string{"topic", "partition"}, nil)
+
+// Describe implements prometheus.Collector.
+func (lag) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- lagDescription }
+
+// Collect implements prometheus.Collector.
+func (l lag) Collect(samples chan<- prometheus.Metric) {
+	for _, p := range l.status.snapshot().Partitions {
+		samples <- prometheus.MustNewConstMetric(lagDescription, prometheus.GaugeValue, float64(max(0, p.End-p.Position)), p.Topic, strconv.Itoa(p.Partition))
+	}
 }
 
 // committed counts a range that is in ClickHouse and committed.
@@ -120,14 +144,13 @@ func (m *metrics) committed(topic string, partition int, c *cut) {
 		m.eventAge.Observe(float64(now-c.oldest) / 1000)
 	}
 	id := strconv.Itoa(partition)
-	m.lag.WithLabelValues(topic, id).Set(float64(max(0, c.end-c.pending.Last-1)))
 	if c.reach > 0 {
 		m.duplicateWindow.WithLabelValues(topic, id).Set(float64(now-c.reach) / 1000)
 	}
 }
 
-// inserted counts one insert for the estimate of the deduplication window.
-func (m *metrics) inserted(table string) {
+// inserted counts one insert, and the parts that it made at most, for the estimate of the deduplication window.
+func (m *metrics) inserted(table string, parts int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rate := m.inserts[table]
@@ -136,31 +159,35 @@ func (m *metrics) inserted(table string) {
 		m.inserts[table] = rate
 	}
 	rate.roll(time.Now())
-	rate.current++
+	rate.inserts++
+	rate.parts += parts
 }
 
+// dedupeSeconds is the least time that a token is remembered, over the tables and their rollups. A table with
+// less than one insert a minute is taken to have one.
 func (m *metrics) dedupeSeconds(now time.Time) float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	busiest := 0.0
-	for _, rate := range m.inserts {
+	least := float64(rollupWindow * 60)
+	inserts := 0
+	for table, rate := range m.inserts {
 		rate.roll(now)
-		busiest = max(busiest, float64(max(rate.previous, rate.current))/60)
+		least = min(least, 60*dedupeWindow(table)/float64(max(rate.parts, rate.previousParts, 1)))
+		inserts += max(rate.inserts, rate.previousInserts)
 	}
-	if busiest == 0 {
-		return dedupeWindow * 60 // less than one insert a minute
-	}
-	return dedupeWindow / busiest
+	// All raw tables feed source_activity.
+	return min(least, 60*rollupWindow/float64(max(inserts, 1)))
 }
 
 func (r *insertRate) roll(now time.Time) {
 	minute := now.Unix() / 60
 	switch minute - r.minute {
 	case 0:
+		return
 	case 1:
-		r.previous, r.current = r.current, 0
+		r.previousInserts, r.previousParts = r.inserts, r.parts
 	default:
-		r.previous, r.current = 0, 0
+		r.previousInserts, r.previousParts = 0, 0
 	}
-	r.minute = minute
+	r.inserts, r.parts, r.minute = 0, 0, minute
 }

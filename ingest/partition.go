@@ -61,28 +61,20 @@ func (p *partition) run(ctx context.Context) error {
 	return nil
 }
 
-// hold keeps a stopped partition still, loudly, until an operator has accepted a new incarnation.
+// hold keeps a stopped partition still, loudly, until the reason is gone: an operator has accepted a new
+// incarnation, or the log or the commit that was missing is back.
 func (p *partition) hold(ctx context.Context, stop *StoppedError) error {
 	p.logger.Error("partition stopped: an operator has to decide", zap.String("reason", stop.Reason))
 	p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Stopped, stop.Reason })
 	p.metrics.stopped.WithLabelValues(p.topic, fmt.Sprint(p.id)).Set(1)
 	defer p.metrics.stopped.DeleteLabelValues(p.topic, fmt.Sprint(p.id))
-	before, _, err := p.incarnation(ctx)
-	if err != nil {
-		before = -1
-	}
 	for {
 		if !sleep(ctx, stoppedPoll) {
 			return ctx.Err()
 		}
-		now, _, err := p.incarnation(ctx)
-		if err != nil {
-			continue
-		}
-		if before >= 0 && now > before {
+		if _, err := p.establish(ctx); err == nil {
 			return nil
 		}
-		before = now
 	}
 }
 
@@ -94,11 +86,16 @@ func (p *partition) work(ctx context.Context) error {
 		return err
 	}
 	decoder := p.deps.NewDecoder()
-	seen, err := p.restore(ctx, at, decoder)
+	window, rows := p.cfg.DuplicateWindow, p.cfg.MaxRows
+	if at.pending != nil {
+		window, rows = at.pending.Window, max(rows, int(at.pending.Last-at.offset+1))
+	}
+	seen, err := p.restore(ctx, at, window, rows, decoder)
 	if err != nil {
 		return err
 	}
-	fetch := &fetcher{dialer: p.dialer, brokers: p.cfg.Brokers, topic: p.topic, partition: p.id, next: at.offset}
+	fetch := &fetcher{dialer: p.dialer, brokers: p.cfg.Brokers, topic: p.topic, partition: p.id, next: at.offset,
+		seen: func(end int64) { p.status.fetched(p.topic, p.id, end) }}
 	cuts := newCutter(p.cfg, fetch, decoder, seen, at.name)
 	p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem, s.Position, s.End = Running, "", at.offset, at.end })
 	p.logger.Info("partition assigned", zap.Int64("offset", at.offset), zap.Bool("replay", at.pending != nil),
@@ -108,6 +105,13 @@ func (p *partition) work(ctx context.Context) error {
 		if err := p.finishRecorded(ctx, cuts, &at); err != nil || ctx.Err() != nil {
 			fetch.close()
 			return err
+		}
+		if seen.window != p.cfg.DuplicateWindow {
+			// The range was judged by the window that it was cut with; from here on the configured one counts.
+			if cuts.seen, err = p.restore(ctx, at, p.cfg.DuplicateWindow, p.cfg.MaxRows, decoder); err != nil {
+				fetch.close()
+				return err
+			}
 		}
 	}
 
@@ -133,12 +137,17 @@ func (p *partition) finishRecorded(ctx context.Context, cuts *cutter, at *start)
 	if err := p.store(ctx, c); err != nil {
 		return err
 	}
-	at.offset, at.pending = at.pending.Last+1, nil
+	at.offset, at.pending, at.mark = at.pending.Last+1, nil, c.mark
 	p.metrics.replays.Inc()
-	return p.commit(ctx, at, nil)
+	if err := p.commit(ctx, at, nil); err != nil {
+		return err
+	}
+	p.done(c)
+	return nil
 }
 
-// cutAll cuts range after range. A broker that does not answer is asked again; what is in hand stays.
+// cutAll cuts range after range. After an error of the broker the partition is established again, since the
+// log behind it may be another one.
 func (p *partition) cutAll(ctx context.Context, cuts *cutter, first int64, ready chan<- *cut, free <-chan *event.Batch) error {
 	for {
 		var batch *event.Batch
@@ -147,23 +156,9 @@ func (p *partition) cutAll(ctx context.Context, cuts *cutter, first int64, ready
 			return nil
 		case batch = <-free:
 		}
-		var c *cut
-		for pause := 100 * time.Millisecond; c == nil; pause = min(2*pause, 5*time.Second) {
-			var err error
-			if c, err = cuts.next(ctx, batch, first); ctx.Err() != nil {
-				return nil
-			}
-			if errors.Is(err, kafka.OffsetOutOfRange) {
-				return err
-			}
-			if err != nil {
-				p.metrics.fetchErrors.Inc()
-				p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Retrying, err.Error() })
-				p.logger.Warn("fetch failed and is tried again", zap.Duration("pause", pause), zap.Error(err))
-				if !sleep(ctx, pause) {
-					return nil
-				}
-			}
+		c, err := cuts.next(ctx, batch, first)
+		if err != nil || c == nil {
+			return err
 		}
 		first = c.pending.Last + 1
 		select {
@@ -194,7 +189,7 @@ func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, 
 			if err != nil {
 				return err
 			}
-			at.offset = c.pending.Last + 1
+			at.offset, at.mark = c.pending.Last+1, c.mark
 			var next *cut
 			select {
 			case next = <-ready:
@@ -216,7 +211,14 @@ func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, 
 
 // store writes a recorded range to ClickHouse and its rejected records to the dead-letter topic.
 func (p *partition) store(ctx context.Context, c *cut) error {
-	if err := p.writer.write(ctx, c); err != nil {
+	err := p.writer.write(ctx, c, func(err error) {
+		p.status.update(p.topic, p.id, func(s *PartitionStatus) {
+			if s.State, s.Problem = Running, ""; err != nil {
+				s.State, s.Problem = Retrying, err.Error()
+			}
+		})
+	})
+	if err != nil {
 		return err
 	}
 	return p.letters.send(ctx, p.topic, p.id, c.batch.Rejections())
@@ -227,7 +229,7 @@ func (p *partition) store(ctx context.Context, c *cut) error {
 func (p *partition) commit(ctx context.Context, at *start, pending *Pending) error {
 	lingering, cancel := linger(ctx, lingerGrace)
 	defer cancel()
-	return p.offsets.commit(lingering, p.as, p.topic, p.id, at.offset, metadata{Incarnation: at.incarnation, Pending: pending})
+	return p.offsets.commit(lingering, p.as, p.topic, p.id, at.offset, metadata{Incarnation: at.incarnation, Mark: at.mark, Pending: pending})
 }
 
 // done counts a range that is committed.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
+
+	"github.com/segmentio/kafka-go"
 )
 
 // Pending is the recorded cut of a range: everything besides the records that decides what its blocks
@@ -15,8 +18,26 @@ type Pending struct {
 	Clock int64 `json:"clock"`
 	// Contract is the version of the event contract that decodes the range.
 	Contract int `json:"contract"`
+	// Window is how many identities were remembered when the range was cut.
+	Window int `json:"window"`
 	// Token is the deduplication token of the range's inserts.
 	Token string `json:"token"`
+}
+
+// Mark identifies a record of the log.
+type Mark struct {
+	// Offset is its offset.
+	Offset int64 `json:"offset"`
+	// Time is its timestamp in Unix milliseconds.
+	Time int64 `json:"time"`
+	// Sum is the CRC-32 (Castagnoli) of its key and value.
+	Sum uint32 `json:"sum"`
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func markOf(m kafka.Message) *Mark {
+	return &Mark{Offset: m.Offset, Time: m.Time.UnixMilli(), Sum: crc32.Update(crc32.Checksum(m.Key, castagnoli), castagnoli, m.Value)}
 }
 
 // metadataFormat marks our commits, so that a group shared with another program is noticed.
@@ -27,6 +48,8 @@ type metadata struct {
 	Format int `json:"ioc"`
 	// Incarnation is the life of the topic that the offset belongs to (see topic_incarnations).
 	Incarnation int `json:"incarnation,omitempty"`
+	// Mark identifies the last record below the offset, so that a log that was replaced is noticed.
+	Mark *Mark `json:"mark,omitempty"`
 	// Pending is the recorded range that begins at the offset, if there is one.
 	Pending *Pending `json:"pending,omitempty"`
 }
@@ -50,7 +73,7 @@ func decodeMetadata(text string, first int64) (metadata, error) {
 	if err := decoder.Decode(&m); err != nil || m.Format != metadataFormat {
 		return metadata{}, fmt.Errorf("the commit metadata %.100q is not from this program: is the group shared?", text)
 	}
-	if p := m.Pending; p != nil && (p.Last < first || p.Clock <= 0 || p.Token == "") {
+	if p := m.Pending; p != nil && (p.Last < first || p.Clock <= 0 || p.Window < 0 || p.Window > maxDuplicateWindow || p.Token == "") {
 		return metadata{}, fmt.Errorf("the recorded range %d..%d (clock %d, token %q) is not valid", first, p.Last, p.Clock, p.Token)
 	}
 	return m, nil

@@ -56,7 +56,7 @@ func TestRecordedRangeIsFormedAgain(t *testing.T) {
 		h.send("auth", h.auth(n))
 	}
 	clock := time.Now().Add(-10 * time.Minute).Truncate(time.Millisecond)
-	h.commit("auth", 20, fmt.Sprintf(`{"ioc":1,"pending":{"last":49,"clock":%d,"contract":1,"token":"auth/0/20-49"}}`, clock.UnixMilli()))
+	h.commit("auth", 20, fmt.Sprintf(`{"ioc":1,"pending":{"last":49,"clock":%d,"contract":1,"window":500000,"token":"auth/0/20-49"}}`, clock.UnixMilli()))
 	_, stop := h.run(h.config("auth"))
 	h.wait("SELECT count() FROM auth_attempts", 80)
 	stop()
@@ -68,7 +68,7 @@ func TestRecordedRangeIsFormedAgain(t *testing.T) {
 	}
 
 	// The same range once more, as if the commit after it had been lost: nothing changes.
-	h.commit("auth", 20, fmt.Sprintf(`{"ioc":1,"pending":{"last":49,"clock":%d,"contract":1,"token":"auth/0/20-49"}}`, clock.UnixMilli()))
+	h.commit("auth", 20, fmt.Sprintf(`{"ioc":1,"pending":{"last":49,"clock":%d,"contract":1,"window":500000,"token":"auth/0/20-49"}}`, clock.UnixMilli()))
 	i, stop := h.run(h.config("auth"))
 	waitPosition(t, i, 50)
 	stop()
@@ -170,13 +170,17 @@ func TestTopicIsItselfOnce(t *testing.T) {
 		},
 		"recorded range beyond the end": {
 			prepare: func(h *harness) {
-				h.commit("auth", 5, `{"ioc":1,"pending":{"last":30,"clock":1763700000000,"contract":1,"token":"auth/0/5-30"}}`)
+				h.commit("auth", 5, `{"ioc":1,"pending":{"last":30,"clock":1763700000000,"contract":1,"window":500000,"token":"auth/0/5-30"}}`)
 			},
 			want: "reaches beyond the end of the log", from: 5, rows: 5,
 		},
+		"another record than was read": {
+			prepare: func(h *harness) { h.commit("auth", 5, `{"ioc":1,"mark":{"offset":4,"time":1763700000000,"sum":1}}`) },
+			want:    "the record at offset 4 is not the one that was read", from: 5, rows: 5,
+		},
 		"range of a newer contract": {
 			prepare: func(h *harness) {
-				h.commit("auth", 5, `{"ioc":1,"pending":{"last":7,"clock":1763700000000,"contract":99,"token":"auth/0/5-7"}}`)
+				h.commit("auth", 5, `{"ioc":1,"pending":{"last":7,"clock":1763700000000,"contract":99,"window":500000,"token":"auth/0/5-7"}}`)
 			},
 			want: "contract version 99", from: 5, rows: 5,
 		},
@@ -192,7 +196,7 @@ func TestTopicIsItselfOnce(t *testing.T) {
 			if !strings.Contains(problem, test.want) {
 				t.Errorf("the partition says %q, want %q", problem, test.want)
 			}
-			if test.want != "contract version 99" && !strings.Contains(problem, "ioc topics") {
+			if !strings.Contains(problem, "ioc topics adopt auth --partition 0") {
 				t.Errorf("%q does not name the command that resolves it", problem)
 			}
 			if _, err := warehouse.AdoptTopic(context.Background(), h.db.Client, "auth", 0, test.from, "test"); err != nil {

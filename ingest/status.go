@@ -61,7 +61,7 @@ type statusBoard struct {
 	mu         sync.Mutex
 	partitions map[partitionKey]*PartitionStatus
 	group      error
-	insert     error
+	topics     error
 }
 
 func newStatusBoard(report func(error)) *statusBoard {
@@ -98,11 +98,20 @@ func (b *statusBoard) groupHealth(err error) {
 	b.tell()
 }
 
-func (b *statusBoard) insertHealth(err error) {
+func (b *statusBoard) topicHealth(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.insert = err
+	b.topics = err
 	b.tell()
+}
+
+// fetched notes the end of the log that a fetch saw.
+func (b *statusBoard) fetched(topic string, id int, end int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if status := b.partitions[partitionKey{topic, id}]; status != nil {
+		status.End = end
+	}
 }
 
 // tell reports what is wrong; the caller holds mu.
@@ -110,7 +119,7 @@ func (b *statusBoard) tell() {
 	if b.report == nil {
 		return
 	}
-	errs := []error{b.group, b.insert}
+	errs := []error{b.group, b.topics}
 	for _, p := range b.sorted() {
 		if p.State == Retrying || p.State == Stopped {
 			errs = append(errs, fmt.Errorf("%s/%d is %s: %s", p.Topic, p.Partition, p.State, p.Problem))

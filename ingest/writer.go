@@ -29,19 +29,22 @@ type writer struct {
 	calendar *reference.Calendar
 	timeout  time.Duration
 	slots    *semaphore.Weighted
+	// dossiers is held while a range's dossiers are applied: events of one dossier may be in several partitions.
+	dossiers *semaphore.Weighted
 	metrics  *metrics
 	logger   *zap.Logger
-	report   func(error)
 }
 
 // write inserts all blocks of a range, then brings the dossiers that it touched up to date. It retries
 // the same blocks until they are in, or until ctx has ended and the attempt under way has failed.
-func (w *writer) write(ctx context.Context, c *cut) error {
+// report is told each failed attempt, and nil after each success.
+func (w *writer) write(ctx context.Context, c *cut, report func(error)) error {
 	for _, block := range c.batch.Blocks() {
-		err := w.retry(ctx, block.Table, func(ctx context.Context) error { return w.insert(ctx, block, c.pending.Token) })
+		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.insert(ctx, block, c.pending.Token) })
 		if err != nil {
 			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
 		}
+		w.metrics.inserted(block.Table, block.MonthSpan())
 	}
 	touched := warehouse.TouchedDossiers{
 		Topic: c.incarnation, Partition: uint32(c.partition), First: uint64(c.first), Last: uint64(c.pending.Last),
@@ -51,7 +54,11 @@ func (w *writer) write(ctx context.Context, c *cut) error {
 	if len(touched.Subjects) == 0 {
 		return nil
 	}
-	err := w.retry(ctx, "dossier_changes", func(ctx context.Context) error { return warehouse.ApplyDossiers(ctx, w.client, touched) })
+	if err := w.dossiers.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
+	}
+	defer w.dossiers.Release(1)
+	err := w.retry(ctx, "dossier_changes", report, func(ctx context.Context) error { return warehouse.ApplyDossiers(ctx, w.client, touched) })
 	if err != nil {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
 	}
@@ -77,7 +84,7 @@ func (w *writer) insert(ctx context.Context, block *event.Block, token string) e
 
 // retry runs attempt until it succeeds. An error says nothing about what was written, so every attempt
 // is the same; it gives up only once ctx has ended.
-func (w *writer) retry(ctx context.Context, table string, attempt func(context.Context) error) error {
+func (w *writer) retry(ctx context.Context, table string, report func(error), attempt func(context.Context) error) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		if err := w.slots.Acquire(ctx, 1); err != nil {
 			return err
@@ -93,12 +100,11 @@ func (w *writer) retry(ctx context.Context, table string, attempt func(context.C
 		}()
 		w.metrics.insertSeconds.WithLabelValues(table).Observe(time.Since(started).Seconds())
 		if err == nil {
-			w.metrics.inserted(table)
-			w.report(nil)
+			report(nil)
 			return nil
 		}
 		w.metrics.insertRetries.WithLabelValues(table).Inc()
-		w.report(fmt.Errorf("inserting into %s: %w", table, err))
+		report(fmt.Errorf("inserting into %s: %w", table, err))
 		w.logger.Warn("insert failed, the partition is held and the same block is sent again",
 			zap.String("table", table), zap.Duration("pause", pause), zap.Error(err))
 		if !sleep(ctx, pause) {

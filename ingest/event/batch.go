@@ -120,7 +120,7 @@ func (b *Batch) skip(first, last int64, kind int64, source []byte, recordTime in
 	r.setInt(4, kind)
 	r.setText(5, source)
 	r.setInt(6, b.clock)
-	r.setInt(7, clampTime(recordTime))
+	r.setInt(7, ClampTime(recordTime))
 	b.Skipped.append(r)
 }
 
@@ -150,7 +150,7 @@ func (b *Batch) reject(rec *Record, l letter, keep bool) {
 	r.setText(4, l.source)
 	r.setText(5, rejection.SHA256[:])
 	r.setInt(6, int64(len(rec.Value)))
-	r.setInt(7, clampTime(rec.Time))
+	r.setInt(7, ClampTime(rec.Time))
 	r.setText(8, b.topic)
 	r.setInt(9, b.partition)
 	r.setInt(10, rec.Offset)

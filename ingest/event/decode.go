@@ -167,7 +167,7 @@ func (d *Decoder) accept(b *Batch, rec *Record) {
 		r.setText(t.extraAt, d.extra)
 	}
 	r.setInt(t.receivedAt, b.clock)
-	r.setInt(t.recordTimeAt, clampTime(rec.Time))
+	r.setInt(t.recordTimeAt, ClampTime(rec.Time))
 	r.setText(t.topicAt, b.topic)
 	r.setInt(t.partitionAt, b.partition)
 	r.setInt(t.offsetAt, rec.Offset)

@@ -26,6 +26,9 @@ func schemaColumns(t *testing.T, name string) (names, types []string) {
 	body, _, _ = strings.Cut(body, "\n)\n")
 	line := regexp.MustCompile(`^    (\w+) +(.*?) COMMENT `)
 	for _, text := range strings.Split(body, "\n") {
+		if strings.HasPrefix(text, "    INDEX ") {
+			continue
+		}
 		m := line.FindStringSubmatch(text)
 		if m == nil {
 			t.Fatalf("cannot read the schema's line %q", text)

@@ -14,8 +14,8 @@ const (
 	maxAhead = 5 * 60_000
 )
 
-// clampTime brings a record's timestamp, which a producer may set to anything, into what the column can hold.
-func clampTime(ms int64) int64 { return min(max(ms, 0), maxTime) }
+// ClampTime brings a record's timestamp, which a producer may set to anything, into what the column can hold.
+func ClampTime(ms int64) int64 { return min(max(ms, 0), maxTime) }
 
 // dayOf is the day in Asia/Ho_Chi_Minh, since 1970-01-01, of a time that is not before it.
 func dayOf(ms int64) int64 { return (ms + zone) / day }

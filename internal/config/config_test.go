@@ -60,7 +60,7 @@ type whole struct {
 	Labels     map[string]string
 	Tokens     map[string]Secret
 	HTTPAddr   string
-	unexported int
+	unexported int    //nolint:unused // it is there to be passed over
 	Ignored    func() `yaml:"-"`
 }
 

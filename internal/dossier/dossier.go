@@ -105,9 +105,7 @@ func NewEvaluator(calendar *reference.Calendar) *Evaluator { return &Evaluator{c
 
 // State evaluates the events of one dossier, and sorts them.
 func (e *Evaluator) State(events []Event) State {
-	slices.SortFunc(events, func(a, b Event) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Status, b.Status), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Source, b.Source))
-	})
+	slices.SortFunc(events, inOrder)
 	var s State
 	e.steps = e.steps[:0]
 	acceptance := -1
@@ -136,6 +134,20 @@ func (e *Evaluator) State(events []Event) State {
 	s.Overdue = e.overdue(&s, ends)
 	s.Saved = e.saved(&s)
 	return s
+}
+
+// inOrder compares events by time, then status, id and source. cmp.Or would compare the strings of every pair.
+func inOrder(a, b Event) int {
+	switch {
+	case a.At != b.At:
+		return cmp.Compare(a.At, b.At)
+	case a.Status != b.Status:
+		return cmp.Compare(a.Status, b.Status)
+	case a.ID != b.ID:
+		return cmp.Compare(a.ID, b.ID)
+	default:
+		return cmp.Compare(a.Source, b.Source)
+	}
 }
 
 // describe fills what rule 2 reads from one event, and returns the legal limit.
@@ -168,7 +180,7 @@ func (e *Evaluator) addLimit(from int64, limit uint16, unit LimitUnit) int64 {
 	case Day:
 		return from + int64(limit)*24*time.Hour.Milliseconds()
 	case WorkingHour:
-		limit = (limit + 7) / 8
+		limit = limit/8 + min(limit%8, 1)
 	}
 	return e.calendar.AddWorkingDays(time.UnixMilli(from), int(limit)).UnixMilli()
 }

@@ -146,7 +146,7 @@ func (f *fileProducer) run(ctx context.Context, in io.Reader) error {
 func (f *fileProducer) add(l line) {
 	f.summary.Lines++
 	if f.bar != nil {
-		f.bar.Set64(l.through) // an error would be one of the terminal, of no concern to the file
+		_ = f.bar.Set64(l.through) // an error would be one of the terminal, of no concern to the file
 	}
 	if l.long {
 		f.summary.addBad(l.number, &lineError{maxLine + 1, fmt.Sprintf("the line is longer than %d bytes", maxLine)})

@@ -2,7 +2,10 @@ package warehouse
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -46,9 +49,12 @@ const insertDossierChanges = ` (registered_on, subject, sign, version, accepted_
 
 // ApplyDossiers adds the range's effect on the state of its dossiers to dossier_state and the cubes: each
 // dossier is evaluated without and with the events of the range, and the difference is inserted. The raw
-// events of the range must be in dossier_events. The difference is a pure function of raw events up to the
-// range's last offset, and goes in as one block under the range's token: applying a range again adds only
-// what an earlier attempt left out.
+// events of the range must be in dossier_events. What it is evaluated on is fixed by offsets (the range's own,
+// and for other partitions the positions that are recorded in dossier_bounds on the first attempt), so the
+// difference is the same in every attempt, and goes in as one block under the range's token: applying a range
+// again adds only what an earlier attempt left out.
+//
+// Ranges that may hold events of one dossier must be applied one after the other; the caller sees to that.
 func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers) error {
 	keys, err := ext.NewTable("touched", ext.Column("registered_on", "Date"), ext.Column("subject", "String"))
 	if err != nil {
@@ -59,13 +65,17 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 			return fmt.Errorf("building the table of touched dossiers: %w", err)
 		}
 	}
+	others, err := dossierBounds(ctx, client, touched)
+	if err != nil {
+		return err
+	}
 	reading := clickhouse.Context(ctx, clickhouse.WithExternalTable(keys), clickhouse.WithParameters(clickhouse.Parameters{
 		"topic": touched.Topic, "partition": fmt.Sprint(touched.Partition), "first": fmt.Sprint(touched.First), "last": fmt.Sprint(touched.Last),
 	}))
 	rows, err := client.Conn().Query(reading, dossierEvents(
 		"topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {first:UInt64}",
 		`(registered_on, subject) IN (SELECT registered_on, subject FROM touched)
-		AND NOT (topic = {topic:String} AND partition = {partition:UInt32} AND offset > {last:UInt64})`))
+		AND if(topic = {topic:String} AND partition = {partition:UInt32}, offset <= {last:UInt64}, `+others+`)`))
 	if err != nil {
 		return fmt.Errorf("reading the events of touched dossiers: %w", err)
 	}
@@ -92,6 +102,44 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 		return fmt.Errorf("inserting dossier changes: %w", err)
 	}
 	return nil
+}
+
+// dossierBounds gives the SQL condition that an event of another partition had been applied before the range.
+// The first attempt records the positions; every attempt reads back which were recorded first.
+func dossierBounds(ctx context.Context, client *Client, touched TouchedDossiers) (string, error) {
+	for range 2 {
+		var others []map[string]any
+		row := client.Conn().QueryRow(ctx, "SELECT others FROM dossier_bounds WHERE topic = ? AND partition = ? AND since = ? LIMIT 1",
+			touched.Topic, touched.Partition, touched.First)
+		err := row.Scan(&others)
+		if err == nil {
+			conditions := []string{"0"}
+			for _, o := range others {
+				if o["topic"] != touched.Topic || o["partition"] != touched.Partition {
+					conditions = append(conditions, fmt.Sprintf("topic = %s AND partition = %d AND offset < %d", quote(o["topic"].(string)), o["partition"], o["position"]))
+				}
+			}
+			return "(" + strings.Join(conditions, " OR ") + ")", nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return "", fmt.Errorf("reading the bounds of the range: %w", err)
+		}
+		settings := InsertSettings(touched.Token)
+		settings["deduplicate_insert_select"] = "force_enable"
+		err = client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), fmt.Sprintf(`INSERT INTO dossier_bounds (topic, partition, since, others)
+			SELECT %s, %d, %d, groupArray((topic, partition, position)) FROM
+			(SELECT topic, partition, max(dossier_days.position) AS position FROM dossier_days WHERE day = toDate(0) AND topic != '' GROUP BY topic, partition)`,
+			quote(touched.Topic), touched.Partition, touched.First))
+		if err != nil {
+			return "", fmt.Errorf("recording the bounds of the range: %w", err)
+		}
+	}
+	return "", fmt.Errorf("the bounds of range %s were recorded but cannot be read", touched.Token)
+}
+
+// quote makes a SQL string literal.
+func quote(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
 // RecomputeDossiers evaluates all dossiers from the raw events that the SQL condition which admits, and

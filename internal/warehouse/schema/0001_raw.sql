@@ -2,6 +2,9 @@
 -- the 34-scheme beside it, and the topic, partition and offset that it came from.
 -- `topic` is the incarnation of the log: the topic's name, with '@n' after the n-th
 -- recreation, so that (topic, partition, offset) stays unique for ever.
+-- The deduplication window counts parts, and an insert into a table that is partitioned by month makes a part
+-- for each month that it touches: those tables have a larger window. The index on offset serves the restoring
+-- of identities on assignment.
 -- Absent values are '', 0 or 1970-01-01 (Nullable columns cost an insert about a third more).
 
 CREATE TABLE IF NOT EXISTS dossier_events
@@ -38,12 +41,13 @@ CREATE TABLE IF NOT EXISTS dossier_events
     record_time         DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'Timestamp of the Kafka record',
     topic               LowCardinality(String) COMMENT 'Kafka topic (incarnation)',
     partition           UInt32 COMMENT 'Kafka partition',
-    offset              UInt64 COMMENT 'Kafka offset'
+    offset              UInt64 COMMENT 'Kafka offset',
+    INDEX offsets offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(registered_on)
 ORDER BY (registered_on, subject, occurred_at)
-SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 100000
 COMMENT 'Dossier events, as reported';
 
 CREATE TABLE IF NOT EXISTS auth_attempts
@@ -76,13 +80,14 @@ CREATE TABLE IF NOT EXISTS auth_attempts
     record_time     DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'Timestamp of the Kafka record',
     topic           LowCardinality(String) COMMENT 'Kafka topic (incarnation)',
     partition       UInt32 COMMENT 'Kafka partition',
-    offset          UInt64 COMMENT 'Kafka offset'
+    offset          UInt64 COMMENT 'Kafka offset',
+    INDEX offsets offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(occurred_at)
 ORDER BY (province, occurred_at)
 TTL toDateTime(received_at) + INTERVAL 90 DAY
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 100000
 COMMENT 'Authentication attempts, as reported; kept 90 days, their day rollups stay';
 
 CREATE TABLE IF NOT EXISTS register_events
@@ -114,7 +119,8 @@ CREATE TABLE IF NOT EXISTS register_events
     record_time     DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'Timestamp of the Kafka record',
     topic           LowCardinality(String) COMMENT 'Kafka topic (incarnation)',
     partition       UInt32 COMMENT 'Kafka partition',
-    offset          UInt64 COMMENT 'Kafka offset'
+    offset          UInt64 COMMENT 'Kafka offset',
+    INDEX offsets offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 ORDER BY (type, subject, occurred_at)

@@ -3,6 +3,22 @@
 -- and with the batch, and the difference goes through `dossier_changes` as rows of sign -1 and +1,
 -- which the views add up. The offsets bound both sides, so a retry gives the same rows under the
 -- same token; no old state is read back that a crash could have left half-written.
+-- Events of one dossier can reach several partitions. So each range also has, in dossier_bounds, the positions
+-- up to which the other partitions had been applied: events beyond are left to the ranges that bring them.
+
+CREATE TABLE IF NOT EXISTS dossier_bounds
+(
+    topic      LowCardinality(String) COMMENT 'Kafka topic (incarnation) of the range',
+    partition  UInt32 COMMENT 'Kafka partition of the range',
+    since      UInt64 COMMENT 'First offset of the range',
+    others     Array(Tuple(topic String, partition UInt32, position UInt64)) COMMENT 'Positions of all partitions when the range was applied',
+    applied_at DateTime('Asia/Ho_Chi_Minh') DEFAULT now() COMMENT 'When the range was applied first'
+)
+ENGINE = MergeTree
+ORDER BY (topic, partition, since)
+TTL applied_at + INTERVAL 7 DAY
+SETTINGS non_replicated_deduplication_window = 10000
+COMMENT 'What each range of dossier events was applied on top of; kept seven days for replays';
 
 CREATE TABLE IF NOT EXISTS dossier_changes
 (
