@@ -77,6 +77,10 @@ func TestAnswer(t *testing.T) {
 	other.Value = &value
 	current = &other
 	conditional(path, etag, 200)
+	noted := later
+	noted.Notes = []kpi.Note{{Code: kpi.NoteIllustrative}}
+	current = &noted
+	conditional(path, etag, 200)
 	redefined := later
 	redefined.Definition = "sha256:01"
 	current = &redefined

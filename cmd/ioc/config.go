@@ -67,7 +67,7 @@ type DemoConfig struct {
 	Data         string          `yaml:"data" doc:"data directory of the embedded engine and broker"`
 	KafkaListen  string          `yaml:"kafka_listen" doc:"address of the embedded broker, host:port"`
 	Rate         float64         `yaml:"rate" doc:"events per second of the simulator"`
-	Seed         uint64          `yaml:"seed" doc:"seed of the simulator: equal seeds, equal events"`
+	Seed         uint64          `yaml:"seed" doc:"seed of the simulator: at one rate, equal seed and start, equal events"`
 	Simulate     bool            `yaml:"simulate" doc:"run the simulator"`
 	EngineMemory config.ByteSize `yaml:"engine_memory" doc:"memory limit of the embedded engine (queries above it fail with code 241)"`
 }
@@ -93,6 +93,9 @@ func (c Config) Validate() error {
 	}
 	if c.ClickHouse.Database == "" {
 		errs = append(errs, errors.New("clickhouse.database: must not be empty"))
+	}
+	if c.Demo.Data == "" {
+		errs = append(errs, errors.New("demo.data: must not be empty"))
 	}
 	if c.Demo.Rate <= 0 || c.Demo.Rate > 1e6 {
 		errs = append(errs, errors.New("demo.rate: must be above 0 and at most 1000000"))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ func demo(cmd *cobra.Command, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
+	defer func() { err = p.close(err) }()
 	if err := p.startEngine(ctx); err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func demo(cmd *cobra.Command, cfg Config) (err error) {
 	if err := p.prepare(ctx); err != nil {
 		return err
 	}
-	if err := p.startRoles(ctx, roles{ingest: true, query: true, stream: true}); err != nil {
+	if err := p.startRoles(roles{ingest: true, query: true, stream: true}); err != nil {
 		return err
 	}
 	connection, err := p.writeConnection()
@@ -85,17 +86,50 @@ func demo(cmd *cobra.Command, cfg Config) (err error) {
 	return p.stages.wait(ctx)
 }
 
-// writeConnection writes a configuration file with which other ioc commands reach the embedded engine and
-// broker while the demo runs. Only its owner can read it, since it holds the engine's password.
+// writeConnection writes a configuration file with which other ioc commands, in any directory, see what the demo sees
+// while it runs: the embedded engine and broker, and the demo's own topics, coefficients and definitions. Only its owner
+// can read it, since it holds the engine's password.
 func (p *process) writeConnection() (path string, err error) {
 	path = filepath.Join(p.cfg.Demo.Data, "connection.yaml")
-	text := fmt.Sprintf("clickhouse:\n  addr: [%q]\n  database: %q\n  username: %q\n  password: %q\nkafka:\n  brokers: [%q]\n",
-		p.clickhouse.Addr[0], p.clickhouse.Database, p.clickhouse.Username, p.clickhouse.Password, p.cfg.Kafka.Brokers[0])
+	savings, err := absolute(p.cfg.Reference.Savings)
+	if err != nil {
+		return "", err
+	}
+	definitions, err := absolute(p.cfg.KPI.Dir)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for _, section := range []struct{ name, keys string }{
+		{"clickhouse", fmt.Sprintf("addr: %s, database: %q, username: %q, password: %q", yamlList(p.clickhouse.Addr), p.clickhouse.Database, p.clickhouse.Username, p.clickhouse.Password)},
+		{"kafka", fmt.Sprintf("brokers: %s, group: %q, topics: %s, dead_letter_topic: %q", yamlList(p.cfg.Kafka.Brokers), p.cfg.Kafka.Group, yamlList(p.cfg.Kafka.Topics), p.cfg.Kafka.DeadLetterTopic)},
+		{"reference", fmt.Sprintf("savings: %q", savings)},
+		{"kpi", fmt.Sprintf("dir: %q", definitions)},
+	} {
+		fmt.Fprintf(&text, "%s: {%s}\n", section.name, section.keys)
+	}
 	_ = os.Remove(path) // whatever mode it had
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		return "", fmt.Errorf("writing the connection file: %w", err)
 	}
 	return path, nil
+}
+
+// absolute makes a path one that any directory understands; an empty one stays empty.
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	return filepath.Abs(path)
+}
+
+// yamlList writes texts as YAML reads them: Go's quotes and escapes are among YAML's.
+func yamlList(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = strconv.Quote(text)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // startEngine starts the embedded ClickHouse and connects to it.

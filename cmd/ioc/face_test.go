@@ -26,6 +26,7 @@ import (
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
+	"ioc.local/query/kpi"
 )
 
 // input is real input to a demo: what clients outside produce, counted by hand in its tests.
@@ -189,9 +190,20 @@ func (in *input) feed() map[string]map[string]any {
 	}
 }
 
+// gauge is the value of a metric without labels, as it is written.
+func (in *input) gauge(name string) string {
+	in.Helper()
+	for line := range strings.Lines(in.scrape()) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
 var metricLine = regexp.MustCompile(`^ioc_kpi_value\{kpi="([a-z_]+)",period="[a-z0-9]+",province="",scheme="gso34"\} (\S+)$`)
 
-func (in *input) metrics() map[string]float64 {
+func (in *input) scrape() string {
 	in.Helper()
 	response, err := http.Get(in.demo.addresses["metrics"])
 	if err != nil {
@@ -202,8 +214,14 @@ func (in *input) metrics() map[string]float64 {
 	if err != nil {
 		in.Fatal(err)
 	}
+	return string(text)
+}
+
+func (in *input) metrics() map[string]float64 {
+	in.Helper()
+	var err error
 	values := map[string]float64{}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(in.scrape()) {
 		if m := metricLine.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			if values[m[1]], err = strconv.ParseFloat(m[2], 64); err != nil {
 				in.Fatal(err)
@@ -318,6 +336,43 @@ func TestRealInput(t *testing.T) {
 	want["auth_transactions"], want["auth_success_rate"] = expected{9, 9.0, nil}, expected{6.0 / 8.0, 6.0, 8.0}
 	in.agree(want)
 	in.ioc("verify")
+	in.simulated()
+}
+
+// simulated produces one event of a simulator to a demo that runs without: from then on every face says so, also of the
+// KPIs that do not count it.
+func (in *input) simulated() {
+	in.Helper()
+	marked := func(notes any) bool { return strings.Contains(fmt.Sprint(notes), kpi.NoteIllustrative) }
+	faces := func() map[string]bool {
+		return map[string]bool{
+			"API": marked(in.api("dossiers_received", "")["notes"]), "API, evaluated": marked(in.api("on_time_rate", "?grain=day")["notes"]),
+			"feed": marked(in.feed()["dossiers_received"]["notes"]), "kpi eval": strings.Contains(in.ioc("kpi", "eval", "on_time_rate"), kpi.NoteIllustrative),
+			"metrics": in.gauge("ioc_kpi_illustrative") == "1",
+		}
+	}
+	for face, yes := range faces() {
+		if yes {
+			in.Errorf("%s: real data is called illustrative", face)
+		}
+	}
+	message := in.binary("auth.attempt", "a9", in.auth("a9", "01", "success"))
+	for i, h := range message.Headers {
+		if h.Key == "ce_source" {
+			message.Headers[i].Value = []byte("/eid_auth/SIM")
+		}
+	}
+	in.produce(message)
+	for deadline := time.Now().Add(30 * time.Second); !marked(in.api("dossiers_received", "")["notes"]); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			in.Fatal("the API does not say that the data holds a simulated event")
+		}
+	}
+	for face, yes := range faces() {
+		if !yes {
+			in.Errorf("%s: simulated data is not called illustrative", face)
+		}
+	}
 }
 
 // everyReason produces one record of each reason code and finds it in the table and in the dead-letter topic.

@@ -15,9 +15,10 @@ import (
 
 // Exit codes that a script can rely on.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitOK        = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitUndecided = 3 // ioc verify could not find out; with 1 it found a difference.
 )
 
 func main() { os.Exit(start(os.Args[1:])) }
@@ -40,6 +41,11 @@ func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	var undecided *undecidedError
+	if errors.As(err, &undecided) { // also when it was asked to stop: 0 would say that nothing differs
+		fmt.Fprintln(root.ErrOrStderr(), "ioc:", err)
+		return exitUndecided
+	}
 	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return exitOK // asked to stop while it was starting is a clean stop too
 	}

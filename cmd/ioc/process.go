@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"ioc.local/ingest"
 	"ioc.local/ingest/event"
 	"ioc.local/internal/reference"
-	"ioc.local/internal/simulate"
 	"ioc.local/internal/telemetry"
 	"ioc.local/internal/warehouse"
 	"ioc.local/query"
@@ -104,7 +104,7 @@ func (p *process) patiently(ctx context.Context, attempt func() error) error {
 }
 
 // startRoles starts the parts: the faces first, so that they stop last and the final state is seen.
-func (p *process) startRoles(ctx context.Context, r roles) error {
+func (p *process) startRoles(r roles) error {
 	var ingester *ingest.Ingester
 	if r.ingest {
 		probe := p.health.Probe("ingest")
@@ -120,7 +120,7 @@ func (p *process) startRoles(ctx context.Context, r roles) error {
 		}
 	}
 	if r.query || r.stream {
-		if err := p.startFaces(ctx, r, ingester); err != nil {
+		if err := p.startFaces(r, ingester); err != nil {
 			return err
 		}
 	}
@@ -131,16 +131,12 @@ func (p *process) startRoles(ctx context.Context, r roles) error {
 	return nil
 }
 
-func (p *process) startFaces(ctx context.Context, r roles, ingester *ingest.Ingester) error {
+func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
 	catalogue, err := kpi.Load(p.cfg.KPI.Dir)
 	if err != nil {
 		return fmt.Errorf("loading the KPI catalogue: %w", err)
 	}
-	cfg := kpi.DefaultConfig()
-	if cfg.Illustrative, err = p.simulated(ctx); err != nil {
-		return err
-	}
-	evaluator, err := kpi.New(cfg, kpi.Deps{
+	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{
 		Conn: p.client.Conn(), Catalogue: catalogue, Coefficients: p.data.Coefficients(), Registry: p.registry,
 		Logger: p.logger.Named("kpi"), Health: report(p.health.Probe("kpi")),
 	})
@@ -178,29 +174,10 @@ func (p *process) startFaces(ctx context.Context, r roles, ingester *ingest.Inge
 	return nil
 }
 
-// simulated tells whether the numbers count simulated events, of this process or of an earlier one, so that
-// every face says that they are illustrative.
-func (p *process) simulated(ctx context.Context) (found bool, err error) {
-	if !p.cfg.Demo.Simulate {
-		row := p.client.Conn().QueryRow(ctx, "SELECT count() > 0 FROM source_activity WHERE match(source, ?)", "^/[a-z_]+/"+simulate.Org+"($|[.])")
-		if err := row.Scan(&found); err != nil {
-			return false, fmt.Errorf("looking for simulated events: %w", err)
-		}
-	}
-	found = found || p.cfg.Demo.Simulate
-	illustrative := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ioc_kpi_illustrative", Help: "1 when the KPIs count simulated events: they are illustrative, not official figures."})
-	if found {
-		illustrative.Set(1)
-	}
-	if err := p.registry.Register(illustrative); err != nil {
-		return false, fmt.Errorf("registering metrics: %w", err)
-	}
-	return found, nil
-}
-
-// close stops everything in order and closes the connections.
-func (p *process) close() error {
-	err := p.stages.stop()
+// close stops everything in order and closes the connections. It returns the error that the process ends with, if any,
+// and what went wrong besides.
+func (p *process) close(reason error) error {
+	err := errors.Join(reason, p.stages.stop(reason))
 	if p.client != nil {
 		_ = p.client.Close()
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -54,15 +53,14 @@ func serve(ctx context.Context, cfg Config, r roles) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
+	defer func() { err = p.close(err) }()
 	if err := p.connect(ctx, cfg.warehouse()); err != nil {
 		return err
 	}
 	if err := p.prepare(ctx); err != nil {
 		return err
 	}
-	p.cfg.Demo.Simulate = false // that is about ioc demo
-	if err := p.startRoles(ctx, r); err != nil {
+	if err := p.startRoles(r); err != nil {
 		return err
 	}
 	p.logger.Info("serving", zap.String("http", p.publicAddr), zap.String("internal", p.internalAddr))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -15,8 +16,11 @@ import (
 	"ioc.local/internal/telemetry"
 )
 
+// printedStart is when printed events begin unless --start says otherwise, so that printing twice prints the same.
+const printedStart = "2026-01-01T00:00:00+07:00"
+
 func newSimulate() *cobra.Command {
-	var out string
+	var out, start string
 	var count uint64
 	short := map[string]string{"demo.rate": "rate", "demo.seed": "seed"}
 	cmd := &cobra.Command{
@@ -29,6 +33,16 @@ func newSimulate() *cobra.Command {
 			if out != "" && out != "-" {
 				return &usageError{fmt.Errorf("--out takes only -, not %q", out)}
 			}
+			if out == "-" && start == "" {
+				start = printedStart
+			}
+			sim := simulate.DefaultConfig()
+			sim.Rate, sim.Seed, sim.Count = cfg.Demo.Rate, cfg.Demo.Seed, count
+			if start != "" {
+				if sim.Start, err = time.Parse(time.RFC3339, start); err != nil {
+					return &usageError{fmt.Errorf("--start: %q is not RFC 3339 like %s", start, printedStart)}
+				}
+			}
 			logger, err := telemetry.NewLogger(cfg.Log.Level, cfg.Log.Format)
 			if err != nil {
 				return &usageError{err}
@@ -37,10 +51,11 @@ func newSimulate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var sink produce.Sink
-			if out == "-" {
-				sink = printTo(cmd.OutOrStdout())
-			} else {
+			if out == "-" && count > 0 {
+				return printEvents(cmd.Context(), cmd.OutOrStdout(), sim, data)
+			}
+			sink := printTo(cmd.OutOrStdout())
+			if out == "" {
 				kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: cfg.Kafka.Brokers}, produce.KafkaDeps{Logger: logger})
 				if err != nil {
 					return err
@@ -48,8 +63,6 @@ func newSimulate() *cobra.Command {
 				defer func() { _ = kafka.Close() }()
 				sink = kafka.Write
 			}
-			sim := simulate.DefaultConfig()
-			sim.Rate, sim.Seed, sim.Count = cfg.Demo.Rate, cfg.Demo.Seed, count
 			simulator, err := simulate.New(sim, simulate.Deps{Reference: data, Sink: sink, Logger: logger, Registry: prometheus.NewRegistry()})
 			if err != nil {
 				return err
@@ -58,9 +71,31 @@ func newSimulate() *cobra.Command {
 		},
 	}
 	configFlags(cmd, short)
-	cmd.Flags().StringVar(&out, "out", "", "- prints the events instead of producing them")
+	cmd.Flags().StringVar(&out, "out", "", "- prints the events instead of producing them; with --count without waiting for their times")
+	cmd.Flags().StringVar(&start, "start", "", "time of the first event, RFC 3339 (default now; with --out - "+printedStart+")")
 	cmd.Flags().Uint64Var(&count, "count", 0, "end after this many events; 0 goes on until interrupted")
 	return cmd
+}
+
+// printEvents prints cfg.Count events as fast as they can be written.
+func printEvents(ctx context.Context, w io.Writer, cfg simulate.Config, data *reference.Data) error {
+	generator, err := simulate.NewGenerator(cfg, data)
+	if err != nil {
+		return err
+	}
+	buffered := bufio.NewWriter(w)
+	var line []byte
+	for range cfg.Count {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		line, _ = generator.Next(line[:0])
+		line = append(line, '\n')
+		if _, err := buffered.Write(line); err != nil {
+			return err
+		}
+	}
+	return buffered.Flush()
 }
 
 func printTo(w io.Writer) produce.Sink {

@@ -52,15 +52,16 @@ func (s *stages) wait(ctx context.Context) error {
 	}
 }
 
-// stop ends the components, the last started first, each after the other.
-func (s *stages) stop() error {
+// stop ends the components, the last started first, each after the other, and returns their errors, except for those
+// that are known: they are the reason to stop.
+func (s *stages) stop(known error) error {
 	var errs []error
 	for i := len(s.running) - 1; i >= 0; i-- {
 		st := s.running[i]
 		s.logger.Debug("stopping", zap.String("component", st.name))
 		st.cancel()
 		<-st.done
-		if st.err != nil && !errors.Is(st.err, context.Canceled) {
+		if st.err != nil && !errors.Is(st.err, context.Canceled) && !errors.Is(known, st.err) {
 			errs = append(errs, fmt.Errorf("stopping %s: %w", st.name, st.err))
 		}
 	}

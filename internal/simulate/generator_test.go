@@ -206,8 +206,9 @@ func TestEveryEventIsValid(t *testing.T) {
 		d := e.Data
 		province := ""
 		if d.Province != "" || d.Scheme != "" {
-			scheme, ok := reference.ParseScheme(d.Scheme)
-			if province, ok = ref.ProvinceOf(scheme, d.Province); !ok || scheme == reference.None {
+			scheme, known := reference.ParseScheme(d.Scheme)
+			var ok bool
+			if province, ok = ref.ProvinceOf(scheme, d.Province); !known || !ok || scheme == reference.None {
 				bad("no such province")
 			}
 			if scheme == reference.GSO63 {
@@ -274,9 +275,8 @@ func TestDossiersLiveLegally(t *testing.T) {
 		0: {1}, 1: {2, 3, 7}, 2: {4}, 4: {5, 6, 7, 8, 9}, 5: {4}, 6: {9}, 9: {10},
 	}
 	type state struct {
-		last      event
-		accepted  time.Time
-		completed bool
+		last     event
+		accepted time.Time
 	}
 	dossiers := map[string]*state{}
 	seen := map[uint8]int{}

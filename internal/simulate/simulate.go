@@ -3,8 +3,8 @@
 //
 // The shapes, codes and orders are those of the contract; every share, delay and difference between provinces is an
 // example and says nothing about the real ones. So that nobody mistakes them, each event's source has an organisation
-// that starts with Org: /npsp/SIM.79, /eid_auth/SIM, /manual_report/SIM. Every face marks as illustrative what counts
-// events of such a source.
+// that is Org or starts with it and a dot: /npsp/SIM.79, /eid_auth/SIM, /manual_report/SIM. Every face says that its
+// answers are illustrative once the data holds such an event.
 //
 // About 4 % of the events are dossier statuses, once the first dossiers have had a minute or two to get on; nearly all
 // the others are authentications. Dossiers take minutes where real ones take days.
@@ -39,7 +39,7 @@ const (
 type Config struct {
 	// Rate is the number of events a second, 0.001 to 1,000,000. Default 500.
 	Rate float64
-	// Seed chooses the events. Default 1.
+	// Seed chooses the events: at one rate, equal seed and start, equal events. Default 1.
 	Seed uint64
 	// Start is the time of the first event. Zero, the default, is the moment when Run starts, so that events happen
 	// as they are sent. Not before 2022-01-06, the earliest time that the contract allows.

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+
+	"ioc.local/internal/access"
 )
 
 const (
@@ -25,8 +27,8 @@ const (
 
 // Config is the configuration of the internal listener.
 type Config struct {
-	// Listen is the address of the internal listener. It has no access control, so it belongs on loopback or in a
-	// network that only operators reach. Default 127.0.0.1:9090.
+	// Listen is the address of the internal listener. It has no access control, so it belongs on loopback, where requests
+	// must call it localhost or by a loopback address, or in a network that only operators reach. Default 127.0.0.1:9090.
 	Listen string `yaml:"listen" doc:"Address of the internal listener: /metrics, /healthz, /readyz, /debug/pprof. Loopback or an operators' network only."`
 }
 
@@ -96,7 +98,22 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the internal listener: %w", err)
 	}
+	if access.IsLoopback(s.listener.Addr()) {
+		s.http.Handler = loopbackOnly(s.http.Handler)
+	}
 	return s, nil
+}
+
+// loopbackOnly refuses requests that call this machine by another name: those of a page in a browser here whose site made
+// its name resolve to a loopback address.
+func loopbackOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !access.IsLoopbackHost(r.Host) {
+			http.Error(w, "the Host header must name this machine: localhost or a loopback address", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Addr is the address that the server listens on, with the real port where Config.Listen had port 0.
@@ -119,7 +136,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close() // a profile may run for minutes; it is not worth waiting for
 	}
-	<-served
+	if ended := <-served; err == nil && !errors.Is(ended, http.ErrServerClosed) {
+		err = ended
+	}
 	if err != nil {
 		return fmt.Errorf("stopping the internal listener: %w", err)
 	}

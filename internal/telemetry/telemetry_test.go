@@ -178,6 +178,49 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestForeignHosts: on loopback a page of another site must not read what is here through a name of its own; where
+// operators reach the listener, it has names that it does not know.
+func TestForeignHosts(t *testing.T) {
+	status := func(base, path, host string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	base, _, _ := start(t)
+	for host, want := range map[string]int{"localhost": 200, "LOCALHOST:9090": 200, "127.0.0.1:1": 200, "[::1]:9090": 200, "evil.example": 421, "localhost.evil.example:9090": 421, "10.0.0.1": 421} {
+		for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/"} {
+			if got := status(base, path, host); got != want {
+				t.Errorf("%s with Host %s: %d, want %d", path, host, got, want)
+			}
+		}
+	}
+	open, err := New(Config{Listen: "0.0.0.0:0"}, Deps{zap.NewNop(), prometheus.NewRegistry(), NewHealth()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- open.Run(ctx) }()
+	_, port, _ := net.SplitHostPort(open.Addr())
+	if got := status("http://127.0.0.1:"+port, "/healthz", "ioc.internal"); got != 200 {
+		t.Errorf("a listener for other machines answers %d to another name", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHeadersAreBounded(t *testing.T) {
 	base, _, _ := start(t)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -187,7 +230,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	go func() {
-		_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 4*maxHeaderBytes)+"\r\n\r\n")
+		_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 4*maxHeaderBytes)+"\r\n\r\n")
 	}()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
@@ -207,7 +250,7 @@ func TestStopWithRunningRequest(t *testing.T) {
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 		// The trace sends its first bytes when it starts, so the request is known to run.
-		if _, err := io.WriteString(conn, "GET /debug/pprof/trace?seconds="+seconds+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET /debug/pprof/trace?seconds="+seconds+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		r := bufio.NewReader(conn)

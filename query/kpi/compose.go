@@ -1,10 +1,10 @@
 package kpi
 
-// answer turns tallies into what clients see.
+// answer turns tallies into what clients see, with all rows.
 func (e *Evaluator) answer(q *question, t *tallies) *Answer {
 	a := e.head(q, &t.total, t)
 	if len(q.By) > 0 {
-		a.Rows = q.page(q.rows(t))
+		a.Rows = q.rows(t)
 	}
 	if q.grain != 0 {
 		a.Series = make([]Point, len(t.series))

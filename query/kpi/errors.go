@@ -38,7 +38,8 @@ type Error struct {
 	Kind ErrorKind
 	// Param names the parameter at fault; empty when there is none.
 	Param string
-	// Detail says what is wrong and what to do, in English.
+	// Detail says what is wrong and what to do, in English. Of a BadRequest it goes on from the name of the parameter, as
+	// in "limit must be from 1 to 10000", and both together are a sentence.
 	Detail string
 	// Err is the cause, for the log only; nil when the question itself is at fault.
 	Err error

@@ -24,14 +24,16 @@ func (e *Evaluator) Answer(ctx context.Context, q Query) (*Answer, error) {
 	}
 	key := asked.key()
 	generation := e.generation(asked.def)
-	if a, ok := e.cache.get(key, generation); ok {
-		return a, nil
+	a, ok := e.cache.get(key, generation)
+	if !ok {
+		if a, err = e.evaluateOnce(ctx, key, asked); err != nil {
+			return nil, err
+		}
+		if asked.def.Kind != KindAge {
+			e.cache.put(key, asked.def.Source, generation, a)
+		}
 	}
-	a, err := e.evaluateOnce(ctx, key, asked)
-	if err == nil && asked.def.Kind != KindAge {
-		e.cache.put(key, generation, a)
-	}
-	return a, err
+	return asked.page(a)
 }
 
 // Evaluate asks the warehouse. Identical questions at one time are asked once. Errors are *Error, or those of ctx.
@@ -40,14 +42,23 @@ func (e *Evaluator) Evaluate(ctx context.Context, q Query) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.evaluateOnce(ctx, asked.key(), asked)
+	a, err := e.evaluateOnce(ctx, asked.key(), asked)
+	if err != nil {
+		return nil, err
+	}
+	return asked.page(a)
 }
 
+// evaluateOnce answers with all rows. Askers of one key share the answer.
 func (e *Evaluator) evaluateOnce(ctx context.Context, key string, q *question) (*Answer, error) {
 	return e.flights.do(ctx, key, func(ctx context.Context) (*Answer, error) {
 		e.metrics.evaluations.Inc()
 		t, err := e.tallies(ctx, q)
 		if err != nil {
+			return nil, err
+		}
+		// After the numbers: what they count has been looked at then.
+		if err := e.lookForSimulated(ctx); err != nil {
 			return nil, err
 		}
 		return e.answer(q, t), nil
@@ -76,7 +87,7 @@ func (e *Evaluator) tallyAll(ctx context.Context, qs []*question, latest time.Ti
 	switch qs[0].def.source.form {
 	case reports:
 		return e.tallyEach(qs, func(q *question) (*tallies, error) {
-			r, err := e.readReports(ctx, q.def)
+			r, err := e.readReports(ctx, q.def, q.At)
 			if err != nil {
 				return nil, err
 			}
@@ -193,8 +204,10 @@ func (q *question) tallyReports(r *reportsReading, cat *Catalogue, clock time.Ti
 	// A figure holds for the end of its day, so one for the day that an excluded bound starts is too new; one for the
 	// day of as_of itself is the newest known.
 	last := dayStart(t.asOf)
-	if !q.To.IsZero() {
-		last = earliest(last, before(q.To))
+	for _, bound := range []time.Time{q.To, q.At} {
+		if !bound.IsZero() {
+			last = earliest(last, before(bound))
+		}
 	}
 	figures, wanted := r.byProvince, q.provinces
 	switch asked := q.Filters["province"]; {
@@ -318,9 +331,16 @@ func (t *tally) observe(s sourceState, at *timing) {
 	}
 }
 
-// page orders and cuts rows as asked. Without a value they come last.
-func (q *question) page(rows []Row) []Row {
+// page is the answer with its rows in the order asked, and only those of the page. Without a value they come last. The
+// rows of the answer, which others share, stay as they are. More than maxRows rows are refused when the question does
+// not say which it wants.
+func (q *question) page(a *Answer) (*Answer, error) {
+	if len(q.By) == 0 {
+		return a, nil
+	}
+	rows := a.Rows
 	if q.Sort != "" {
+		rows = slices.Clone(rows)
 		slices.SortStableFunc(rows, func(a, b Row) int {
 			switch {
 			case a.Value == nil || b.Value == nil:
@@ -332,10 +352,15 @@ func (q *question) page(rows []Row) []Row {
 		})
 	}
 	rows = rows[min(q.Offset, len(rows)):]
+	if q.Limit == 0 && len(rows) > maxRows {
+		return nil, badRequest("limit", "is needed, as there are %d rows and at most %d come at once: ask for pages with limit and offset, or for fewer rows", len(rows), maxRows)
+	}
 	if q.Limit > 0 {
 		rows = rows[:min(q.Limit, len(rows))]
 	}
-	return rows
+	paged := *a
+	paged.Rows = append(make([]Row, 0, len(rows)), rows...) // a copy, so that a short page does not keep all rows in memory
+	return &paged, nil
 }
 
 func boolInt(b bool) int {

@@ -188,8 +188,8 @@ func deref(n *int64) int64 {
 }
 
 func TestAnswerShape(t *testing.T) {
-	w := newWorld(t, local(t, "2026-11-21T10:00:00.120"), func(cfg *Config, _ *Deps) { cfg.Illustrative = true })
-	w.load(ev("dossier.status", "subject=d time=2026-11-10T08:00 status=2 channel=online province=79 service=DA06-01"),
+	w := newWorld(t, local(t, "2026-11-21T10:00:00.120"))
+	w.load(ev("dossier.status", "source=/npsp/SIM.79 subject=d time=2026-11-10T08:00 status=2 channel=online province=79 service=DA06-01"),
 		ev("dossier.status", "subject=d time=2026-11-11T08:00:00.5 status=9"))
 	a := w.ask(Query{KPI: "savings_vnd_year", By: []string{"province"}, Grain: "month", From: local(t, "2026-11-01"), To: local(t, "2026-12-01"), Compare: ComparePrevious})
 	got, err := json.MarshalIndent(a, "", "  ")

@@ -20,8 +20,6 @@ type Config struct {
 	Tick time.Duration
 	// Timeout bounds one statement. The metric ioc_kpi_failures_total counts the statements that failed.
 	Timeout time.Duration
-	// Illustrative marks every answer as made of simulated data.
-	Illustrative bool
 }
 
 // DefaultConfig returns a tick of 500 ms and a timeout of 10 s.
@@ -62,8 +60,13 @@ type Evaluator struct {
 	flights      flights
 	cache        cache
 
-	current   atomic.Pointer[Publication]
-	published map[string]*publishedSource // Only the goroutine of Run.
+	illustrative atomic.Bool // The data holds simulated events; it never becomes false again.
+	current      atomic.Pointer[Publication]
+
+	// Only the goroutine of Run has these.
+	published map[string]*publishedSource
+	judged    string // Position vectors up to which the data was searched for simulated events.
+	marked    bool   // What was published before they were found has its note.
 
 	mu          sync.Mutex
 	interest    map[item]int

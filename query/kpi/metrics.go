@@ -32,7 +32,10 @@ func newMetrics(registry prometheus.Registerer, e *Evaluator) (metrics, error) {
 	if registry == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.tick, m.evaluations, m.statements, m.failures, m.resets, &collector{e}} {
+	illustrative := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ioc_kpi_illustrative", Help: "1 when the data holds simulated events: the KPIs are illustrative, not official figures.",
+	}, func() float64 { return float64(boolInt(e.illustrative.Load())) })
+	for _, c := range []prometheus.Collector{m.tick, m.evaluations, m.statements, m.failures, m.resets, illustrative, &collector{e}} {
 		if err := registry.Register(c); err != nil {
 			return m, fmt.Errorf("registering KPI metrics: %w", err)
 		}

@@ -8,7 +8,7 @@ import (
 
 // The codes of notes.
 const (
-	NoteIllustrative    = "illustrative"         // The events are simulated.
+	NoteIllustrative    = "illustrative"         // The data holds simulated events.
 	NoteCoefficients    = "savings_coefficients" // Items: version of the coefficients.
 	NoteExample         = "example_coefficients" // The coefficients are not official. Items: their sources.
 	NoteNoCoefficient   = "no_coefficient"       // Items: services that saved 0 for want of a coefficient.
@@ -33,7 +33,7 @@ func note(code string, items ...string) Note {
 // notes are the remarks on a tally of the KPI.
 func (e *Evaluator) notes(def *Definition, t *tally, rounded bool) []Note {
 	notes := []Note{}
-	if e.cfg.Illustrative {
+	if e.illustrative.Load() {
 		notes = append(notes, note(NoteIllustrative))
 	}
 	if def.Kind == KindCumulative && def.numerator == nil {

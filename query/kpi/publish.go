@@ -130,7 +130,7 @@ func (e *Evaluator) tick(ctx context.Context) error {
 		number = p.Number + 1
 	}
 	var failures []error
-	changed := false
+	var current []string
 	for _, name := range e.sourceNames {
 		items, known := e.items(name), e.published[name]
 		if known == nil || known.stale(read[name], items, e.deps.Now()) {
@@ -140,12 +140,22 @@ func (e *Evaluator) tick(ctx context.Context) error {
 				continue
 			}
 			fresh.generation = number
-			e.published[name], known, changed = fresh, fresh, true
+			e.published[name] = fresh
 		}
-		e.mu.Lock()
-		e.seen[name] = sourceSeen{latest: known.latest, at: e.deps.Now()}
-		e.mu.Unlock()
+		current = append(current, name)
 	}
+	if err := e.judge(ctx, number); err != nil {
+		return errors.Join(append(failures, fmt.Errorf("looking for simulated events: %w", err))...)
+	}
+	changed := false
+	e.mu.Lock()
+	for _, name := range current {
+		e.seen[name] = sourceSeen{latest: e.published[name].latest, at: e.deps.Now()}
+	}
+	for _, source := range e.published {
+		changed = changed || source.generation == number // also where the tick before could not publish it
+	}
+	e.mu.Unlock()
 	if changed {
 		e.publish(number)
 	}
@@ -238,6 +248,7 @@ func (e *Evaluator) publish(number uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.current.Store(p)
+	e.cache.keep(p.generations)
 	for ch := range e.subscribers {
 		select {
 		case <-ch:
@@ -286,12 +297,12 @@ func (e *Evaluator) fromPublication(q *question) (*Answer, bool) {
 		return found, ok
 	}
 	a := *found
-	rows := []Row{}
+	a.Rows = []Row{}
 	for _, r := range p.rows[item{q.KPI, q.Period}] {
 		if scope == National || r.Dims[0].Code == scope {
-			rows = append(rows, r)
+			a.Rows = append(a.Rows, r)
 		}
 	}
-	a.Rows = q.page(rows)
-	return &a, true
+	paged, err := q.page(&a)
+	return paged, err == nil // there are at most as many rows as provinces
 }

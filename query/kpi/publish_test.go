@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -251,16 +252,19 @@ func TestSubscribersGetTheNewest(t *testing.T) {
 	}
 }
 
-// breakable is a connection that can be cut: a fault that a real engine does not show on command.
+// breakable is a connection that can be cut, a fault that a real engine does not show on command, and that counts.
 type breakable struct {
 	driver.Conn
-	cut atomic.Bool
+	cut    atomic.Bool
+	refuse string // Statements with this text fail; empty for none.
+	asked  atomic.Int32
 }
 
 var errCut = errors.New("connection cut")
 
 func (b *breakable) Query(ctx context.Context, sql string, args ...any) (driver.Rows, error) {
-	if b.cut.Load() {
+	b.asked.Add(1)
+	if b.cut.Load() || b.refuse != "" && strings.Contains(sql, b.refuse) {
 		return nil, errCut
 	}
 	return b.Conn.Query(ctx, sql, args...)

@@ -28,8 +28,8 @@ const (
 
 const (
 	maxBuckets = 10_000
-	maxRows    = 10_000
-	maxCodes   = 200 // In one filter.
+	maxRows    = 10_000 // In one answer.
+	maxCodes   = 200    // In one filter.
 )
 
 // Query is one question about one KPI. The zero value of a field means that it was not asked.
@@ -45,7 +45,7 @@ type Query struct {
 	Scheme  string // SchemeGSO34 when empty.
 	Compare string
 	Sort    string // "", "value" or "-value".
-	Limit   int    // Rows; 0 is all.
+	Limit   int    // Rows, at most 10,000; 0 is all, which is refused when there are more than 10,000.
 	Offset  int
 	Scope   Scope
 }
@@ -116,14 +116,14 @@ func checkShape(q *question) error {
 		return badRequest("compare", "%q is unknown; use %s or %s", q.Compare, ComparePrevious, CompareElapsed)
 	}
 	if q.Compare != "" && q.Period == PeriodAll {
-		return badRequest("compare", "the period all has none before it; ask a shorter period")
+		return badRequest("compare", "is not possible over the period all, which has none before it; ask a shorter period")
 	}
 	for i, dimension := range q.By {
 		if !q.def.hasDimension(dimension) {
-			return badRequest("by", "%s has no dimension %q; it has: %s", q.KPI, dimension, q.def.dimensionList())
+			return badRequest("by", "names %q, which is no dimension of %s; it has: %s", dimension, q.KPI, q.def.dimensionList())
 		}
 		if slices.Index(q.By, dimension) != i {
-			return badRequest("by", "%q appears twice", dimension)
+			return badRequest("by", "names %q twice", dimension)
 		}
 	}
 	if q.Sort != "" && q.Sort != "value" && q.Sort != "-value" {
@@ -149,7 +149,7 @@ func checkShape(q *question) error {
 	case SchemeGSO34:
 	case SchemeGSO63:
 		if q.def.source.form == activity {
-			return badRequest("scheme", "%s is kept by the provinces of %s only", q.KPI, SchemeGSO34)
+			return badRequest("scheme", "cannot be %s: %s is kept by the provinces of %s only", q.Scheme, q.KPI, SchemeGSO34)
 		}
 	default:
 		return badRequest("scheme", "%q is unknown; use %s or %s", q.Scheme, SchemeGSO34, SchemeGSO63)
@@ -161,14 +161,14 @@ func (c *Catalogue) checkFilters(q *question) error {
 	filters := map[string][]string{}
 	for dimension, asked := range q.Filters {
 		if !q.def.hasDimension(dimension) {
-			return badRequest(dimension, "%s has no dimension %q; it has: %s", q.KPI, dimension, q.def.dimensionList())
+			return badRequest(dimension, "is no dimension of %s; it has: %s", q.KPI, q.def.dimensionList())
 		}
 		if len(asked) == 0 || len(asked) > maxCodes {
 			return badRequest(dimension, "needs 1 to %d codes", maxCodes)
 		}
 		for _, code := range asked {
 			if !c.knownCode(dimension, code, q.Scheme) {
-				return badRequest(dimension, "%q is not a code of %s", code, dimension)
+				return badRequest(dimension, "has no code %q", code)
 			}
 		}
 		asked = slices.Clone(asked)
@@ -240,7 +240,7 @@ func checkAge(q *question) error {
 		{"grain", q.grain != 0}, {"compare", q.Compare != ""},
 	} {
 		if option.asked {
-			return badRequest(option.name, "%s is the age of the data now; it has no past", q.KPI)
+			return badRequest(option.name, "cannot be asked of %s, which is the age of the data now and has no past", q.KPI)
 		}
 	}
 	return nil
@@ -257,9 +257,10 @@ func (q *question) scopeName() string {
 	return National
 }
 
-// key is equal for equal questions.
+// key is equal for questions that differ only in the page of rows that they show, and its order.
 func (q *question) key() string {
 	shown := q.Query
+	shown.Sort, shown.Limit, shown.Offset = "", 0, 0
 	shown.Scope = Scope{National: q.provinces == nil, Provinces: q.provinces}
 	text, err := json.Marshal(shown)
 	if err != nil {

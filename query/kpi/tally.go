@@ -25,11 +25,12 @@ type figures struct {
 	baseline               *Baseline
 }
 
-// figures computes the value: one division, or one sum, of integers.
+// figures computes the value: one division, or one sum, of integers. It copies them, so that an answer that is kept does
+// not keep what it was made of.
 func (d *Definition) figures(t *tally, now time.Time) figures {
 	switch d.Kind {
 	case KindRatio:
-		f := figures{numerator: &t.numerator, denominator: &t.denominator}
+		f := figures{numerator: pointer(t.numerator), denominator: pointer(t.denominator)}
 		if t.denominator != 0 {
 			f.value = pointer(float64(t.numerator) / float64(t.denominator))
 		}
@@ -44,9 +45,9 @@ func (d *Definition) figures(t *tally, now time.Time) figures {
 		if t.baseline == nil {
 			return figures{}
 		}
-		return figures{value: pointer(t.baseline.Value + float64(t.numerator)), numerator: &t.numerator, baseline: t.baseline}
+		return figures{value: pointer(t.baseline.Value + float64(t.numerator)), numerator: pointer(t.numerator), baseline: t.baseline}
 	}
-	return figures{value: pointer(float64(t.numerator)), numerator: &t.numerator}
+	return figures{value: pointer(float64(t.numerator)), numerator: pointer(t.numerator)}
 }
 
 func pointer[T any](v T) *T { return &v }

@@ -56,7 +56,7 @@ func (q *question) timing(clock, latest time.Time) (*timing, error) {
 func (q *question) fits(t *table) error {
 	for _, dimension := range q.By {
 		if _, ok := t.columns[dimension]; !ok {
-			return badRequest("by", "%s is not kept by the %s; ask it for whole days and grain day or coarser", dimension, t.grain)
+			return badRequest("by", "names %s, which is not kept by the %s; ask it for whole days and grain day or coarser", dimension, t.grain)
 		}
 	}
 	for dimension := range q.Filters {
@@ -111,7 +111,7 @@ func (q *question) place(t *table, clock, latest time.Time) (*timing, error) {
 	if t != nil && t.keepMonths > 0 {
 		for _, w := range p.windows {
 			if w.from.Before(clock.AddDate(0, -t.keepMonths, 0)) {
-				return nil, badRequest(q.finestParameter(), "%ss are kept for %d months; ask whole days, grain day or coarser, or a later period", t.grain, t.keepMonths)
+				return nil, badRequest(q.finestParameter(), "needs %ss, which are kept for %d months; ask whole days, grain day or coarser, or a later period", t.grain, t.keepMonths)
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func (q *question) placeCompared(p *timing, step grain, from, to time.Time) erro
 		end = elapsed
 		if p.table != nil && !step.aligned(end) {
 			if step == day && q.Period == PeriodToday {
-				return badRequest("compare", "the elapsed part of a day is finer than what is kept of %s: day; use %s", q.KPI, ComparePrevious)
+				return badRequest("compare", "cannot be %s, as the elapsed part of a day is finer than what is kept of %s: day; use %s", q.Compare, q.KPI, ComparePrevious)
 			}
 			end = earliest(step.next(end), from)
 			p.rounded = step == day

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -79,23 +80,29 @@ type reportsReading struct {
 	by63       map[string][]report // As reported, in the 63-scheme.
 }
 
-// One statement reads the figures and how far the whole table goes. Of figures for one date the last counts.
+// One statement reads the figures that were reported before a moment, and how far the whole table goes. Of figures for
+// one date the last counts.
 const reportsSQL = `SELECT topic, partition, max(offset) + 1, max(occurred_at), area, area63, date, max(found),
     argMaxIf((occurred_at, offset), (occurred_at, offset), found) AS moment,
     argMaxIf(value, (occurred_at, offset), found), argMaxIf(toString(source_ref), (occurred_at, offset), found)
 FROM (
     SELECT topic, partition, offset, occurred_at, value, source_ref,
-        type = 'counter.report' AND metric_id = {metric:String} AS found,
+        type = 'counter.report' AND metric_id = {metric:String} AND toUnixTimestamp64Milli(occurred_at) < {before:Int64} AS found,
         if(found, toString(province), '') AS area, if(found, toString(province63), '') AS area63, if(found, as_of, toDate(0)) AS date
     FROM register_events
 )
 GROUP BY topic, partition, area, area63, date
 ORDER BY date, moment, topic, partition`
 
-func (e *Evaluator) readReports(ctx context.Context, def *Definition) (*reportsReading, error) {
+// readReports reads the figures of reports that happened before a moment; all when it is zero.
+func (e *Evaluator) readReports(ctx context.Context, def *Definition, moment time.Time) (*reportsReading, error) {
+	before := int64(math.MaxInt64)
+	if !moment.IsZero() {
+		before = moment.UnixMilli()
+	}
 	r := &reportsReading{byProvince: map[string][]report{}, by63: map[string][]report{}}
 	ends := map[position]uint64{}
-	err := e.query(ctx, reportsSQL, []any{clickhouse.Named("metric", def.Metric)}, func(rows driver.Rows) error {
+	err := e.query(ctx, reportsSQL, []any{clickhouse.Named("metric", def.Metric), clickhouse.Named("before", before)}, func(rows driver.Rows) error {
 		var (
 			at           = position{family: def.source.family}
 			end          uint64
