@@ -77,6 +77,9 @@ func (c *chaos) ingest() (end func(syscall.Signal)) {
 			return
 		}
 		ended = true
+		if signal == syscall.SIGTERM {
+			waitForOutput(c.T, log.Name()) // before that there is nobody to take the signal
+		}
 		_ = cmd.Process.Signal(signal)
 		if err := cmd.Wait(); signal == syscall.SIGTERM && err != nil {
 			text, _ := os.ReadFile(log.Name())
@@ -92,6 +95,16 @@ func (c *chaos) ingest() (end func(syscall.Signal)) {
 		}
 	})
 	return end
+}
+
+func waitForOutput(t *testing.T, file string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if info, err := os.Stat(file); err == nil && info.Size() > 0 {
+			return
+		}
+	}
+	t.Errorf("the process wrote nothing to %s", file)
 }
 
 func sessionTimeout(string) string {
