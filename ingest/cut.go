@@ -48,6 +48,8 @@ type cutter struct {
 	seen        *identities
 	incarnation string
 	now         func() time.Time
+	// failed is the error of a fetch that ended a range early.
+	failed error
 	// inserting is set while the range before this one is being inserted.
 	inserting *atomic.Bool
 	// record and isDuplicate are reused for every record, so that decoding allocates nothing.
@@ -79,6 +81,9 @@ func newCutter(cfg Config, fetch *fetcher, decoder *event.Decoder, seen *identit
 // next waits for records from first on and cuts a range when it is full or old enough. It returns nil
 // when ctx ends first.
 func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cut, error) {
+	if c.failed != nil {
+		return nil, c.failed
+	}
 	for {
 		message, ok, err := c.fetch.read(ctx, c.cfg.FlushInterval)
 		if ctx.Err() != nil {
@@ -107,7 +112,7 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 				return nil, nil
 			}
 			if err != nil {
-				// What is in hand is a range; the next call meets the error again if it stays.
+				c.failed = err // what is in hand is a range of the log as it was; the next call returns the error
 				break
 			}
 			if ok {

@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"ioc.local/ingest"
+	"ioc.local/internal/broker/brokertest"
 )
 
 func (h *harness) exec(statement string) {
@@ -191,5 +192,39 @@ func TestTimestampsThatNoColumnHolds(t *testing.T) {
 	stop()
 	if got := h.count("SELECT count() FROM auth_attempts"); got != 2 {
 		t.Errorf("%d rows, want 2", got)
+	}
+}
+
+// TestBrokerRestart takes the broker away and brings it back. The outage is told, and is over by itself, with
+// no new event; everything is there once.
+func TestBrokerRestart(t *testing.T) {
+	topics := map[string]int{"auth": 2, "dead": 1}
+	h := newHarness(t, topics)
+	dir := t.TempDir()
+	addr, stopBroker := brokertest.StartAt(t, "127.0.0.1:0", dir, topics)
+	h.broker = addr
+	i, stop := h.run(h.config("auth"))
+	for n := range 50 {
+		h.send("auth", h.auth(n))
+	}
+	h.wait("SELECT count() FROM auth_attempts", 50)
+	stopBroker()
+	for deadline := time.Now().Add(30 * time.Second); h.problem() == ""; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody tells that the broker is gone")
+		}
+	}
+	_, stopBroker = brokertest.StartAt(t, addr, dir, topics)
+	waitHealthy(t, h, i)
+	for n := 50; n < 60; n++ {
+		h.send("auth", h.auth(n))
+	}
+	h.send("auth", h.auth(3))
+	h.wait("SELECT count() FROM skipped_offsets WHERE kind = 'duplicate'", 1)
+	h.wait("SELECT count() FROM auth_attempts", 60)
+	stop()
+	stopBroker()
+	if got := h.count("SELECT uniqExact(event_id) FROM auth_attempts"); got != 60 {
+		t.Errorf("%d different events, want 60", got)
 	}
 }

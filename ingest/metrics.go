@@ -40,7 +40,6 @@ type metrics struct {
 	generation      prometheus.Gauge
 	replays         prometheus.Counter
 	partitionErrors prometheus.Counter
-	fetchErrors     prometheus.Counter
 	groupErrors     prometheus.Counter
 	lettersLost     prometheus.Counter
 
@@ -87,7 +86,6 @@ func newMetrics(registry prometheus.Registerer, status *statusBoard) (*metrics, 
 		generation:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "ioc_ingest_generation_id", Help: "Generation of the consumer group."}),
 		replays:         counter("ioc_ingest_replays_total", "Recorded ranges that were formed again after a crash or rebalance."),
 		partitionErrors: counter("ioc_ingest_partition_errors_total", "Times that a partition had to be established again."),
-		fetchErrors:     counter("ioc_ingest_fetch_errors_total", "Fetches that failed and were tried again."),
 		groupErrors:     counter("ioc_ingest_group_errors_total", "Failed attempts to join the consumer group."),
 		lettersLost:     counter("ioc_ingest_dead_letters_refused_total", "Dead letters that the broker refused for good; their table row exists."),
 		inserts:         map[string]*insertRate{},
@@ -97,7 +95,7 @@ func newMetrics(registry prometheus.Registerer, status *statusBoard) (*metrics, 
 		func() float64 { return m.dedupeSeconds(time.Now()) })
 	var errs []error
 	for _, c := range []prometheus.Collector{m.events, m.rejected, m.unknownFields, m.rangeEvents, m.rangeBytes, m.insertSeconds, m.insertRetries,
-		m.eventAge, m.duplicateWindow, m.stopped, m.partitions, m.generation, m.replays, m.partitionErrors, m.fetchErrors,
+		m.eventAge, m.duplicateWindow, m.stopped, m.partitions, m.generation, m.replays, m.partitionErrors,
 		m.groupErrors, m.lettersLost, window, lag{status}} {
 		errs = append(errs, registry.Register(c))
 	}
