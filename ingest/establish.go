@@ -140,9 +140,9 @@ func (p *partition) rowsExist(ctx context.Context, name string) (bool, error) {
 }
 
 // restore reads the newest accepted identities below offset back from ClickHouse.
-// size is how many are remembered, slack how many the next range may add at most.
-func (p *partition) restore(ctx context.Context, at start, size, slack int, decoder *event.Decoder) (*identities, error) {
-	window := newIdentities(size, slack)
+// size is how many are remembered.
+func (p *partition) restore(ctx context.Context, at start, size int, decoder *event.Decoder) (*identities, error) {
+	window := newIdentities(size)
 	if size == 0 || at.offset == 0 {
 		return window, nil
 	}

@@ -13,7 +13,8 @@ const dayMillis = 24 * 60 * 60 * 1000
 // `window` of them at each start of a range, whether it lived through the ranges or was restored: the
 // same records are duplicates in the first attempt at a range and in every later one.
 //
-// It is a ring in offset order with an open-addressed index over it; nothing is allocated per event.
+// It is a ring in offset order with an open-addressed index over it. It grows by doubling until it holds the
+// window and the largest range, so a quiet partition takes little and nothing is allocated per event.
 type identities struct {
 	window int
 	ring   []identity // ring[head] is the oldest
@@ -27,31 +28,45 @@ type identity struct {
 	time int64
 }
 
-// newIdentities makes a window of the given size; within a range it grows by up to slack more.
-func newIdentities(window, slack int) *identities {
-	size := 16
-	for size < 2*(window+slack) {
-		size *= 2
-	}
-	return &identities{window: window, ring: make([]identity, window+slack), index: make([]int32, size)}
+// firstRing is the size of an empty ring, a power of two.
+const firstRing = 16
+
+// newIdentities makes a window of the given size; within a range more are remembered.
+func newIdentities(window int) *identities {
+	return &identities{window: window, ring: make([]identity, firstRing), index: make([]int32, 2*firstRing)}
 }
 
 // check reports whether id was accepted before, at most 24 hours of record time earlier; if not, it is
 // accepted now.
 func (w *identities) check(id event.Identity, time int64) (duplicate bool) {
 	slot, found := w.find(id)
-	if found {
-		at := int(w.index[slot] - 1)
-		if w.ring[at].time >= time-dayMillis {
-			return true
-		}
-		// Too old to count: the new one takes its place in the index, the old entry stays in the
-		// ring until it is evicted.
-		w.index[slot] = int32(w.push(id, time) + 1)
-		return false
+	if found && w.ring[w.index[slot]-1].time >= time-dayMillis {
+		return true
 	}
-	w.index[slot] = int32(w.push(id, time) + 1)
+	if w.count == len(w.ring) {
+		w.grow()
+		slot, _ = w.find(id)
+	}
+	// Where an older acceptance is too old to count, the new one takes its place in the index; the old entry
+	// stays in the ring until it is evicted.
+	at := (w.head + w.count) % len(w.ring)
+	w.ring[at] = identity{id: id, time: time}
+	w.count++
+	w.index[slot] = int32(at + 1)
 	return false
+}
+
+// grow doubles the ring and its index.
+func (w *identities) grow() {
+	ring := make([]identity, 2*len(w.ring))
+	n := copy(ring, w.ring[w.head:])
+	copy(ring[n:], w.ring[:w.head])
+	w.ring, w.head = ring, 0
+	w.index = make([]int32, 2*len(ring))
+	for at := range w.count { // in order, so that the newest acceptance of an identity counts
+		slot, _ := w.find(ring[at].id)
+		w.index[slot] = int32(at + 1)
+	}
 }
 
 // trim evicts the oldest identities beyond the window. It is called between ranges only.
@@ -72,13 +87,6 @@ func (w *identities) reach() int64 {
 		return 0
 	}
 	return w.ring[w.head].time
-}
-
-func (w *identities) push(id event.Identity, time int64) int {
-	at := (w.head + w.count) % len(w.ring)
-	w.ring[at] = identity{id: id, time: time}
-	w.count++
-	return at
 }
 
 func (w *identities) home(id event.Identity) int {

@@ -38,14 +38,14 @@ func (m *model) trim() {
 // from the model's rows between any two ranges, as after a crash.
 func TestIdentitiesAreTheLastAccepted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const slack = 8
-		window := rapid.IntRange(1, 12).Draw(t, "window")
+		const slack = 40 // more than the first ring, so that it grows
+		window := rapid.IntRange(1, 60).Draw(t, "window")
 		m := &model{window: window}
-		w := newIdentities(window, slack)
+		w := newIdentities(window)
 		clock := int64(1_700_000_000_000)
 		for range rapid.IntRange(1, 60).Draw(t, "ranges") {
 			if rapid.Bool().Draw(t, "crash") {
-				w = newIdentities(window, slack)
+				w = newIdentities(window)
 				for _, row := range m.accepted {
 					w.check(row.id, row.time)
 				}
@@ -53,7 +53,7 @@ func TestIdentitiesAreTheLastAccepted(t *testing.T) {
 			for range rapid.IntRange(0, slack).Draw(t, "records") {
 				var id event.Identity
 				// Few identities and few homes, so that chains form and wrap around.
-				n := rapid.Uint64Range(0, 30).Draw(t, "id")
+				n := rapid.Uint64Range(0, 120).Draw(t, "id")
 				binary.LittleEndian.PutUint64(id[:], n%3)
 				id[15] = byte(n)
 				clock += rapid.Int64Range(0, dayMillis/4).Draw(t, "step")
@@ -71,7 +71,7 @@ func TestIdentitiesAreTheLastAccepted(t *testing.T) {
 }
 
 func BenchmarkIdentities(b *testing.B) {
-	w := newIdentities(500_000, 131_072)
+	w := newIdentities(500_000)
 	b.ReportAllocs()
 	for n := range b.N {
 		var id event.Identity

@@ -86,11 +86,11 @@ func (p *partition) work(ctx context.Context) error {
 		return err
 	}
 	decoder := p.deps.NewDecoder()
-	window, rows := p.cfg.DuplicateWindow, p.cfg.MaxRows
+	window := p.cfg.DuplicateWindow
 	if at.pending != nil {
-		window, rows = at.pending.Window, max(rows, int(at.pending.Last-at.offset+1))
+		window = at.pending.Window
 	}
-	seen, err := p.restore(ctx, at, window, rows, decoder)
+	seen, err := p.restore(ctx, at, window, decoder)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (p *partition) work(ctx context.Context) error {
 		}
 		if seen.window != p.cfg.DuplicateWindow {
 			// The range was judged by the window that it was cut with; from here on the configured one counts.
-			if cuts.seen, err = p.restore(ctx, at, p.cfg.DuplicateWindow, p.cfg.MaxRows, decoder); err != nil {
+			if cuts.seen, err = p.restore(ctx, at, p.cfg.DuplicateWindow, decoder); err != nil {
 				fetch.close()
 				return err
 			}

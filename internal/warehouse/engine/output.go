@@ -37,7 +37,7 @@ func newOutput(log *zap.Logger, dropped prometheus.Counter) *output {
 func (o *output) line(text string) {
 	text = strings.TrimRight(text, " \r")
 	// The library has no symbols: its stack frames, thirty for each failed query, say nothing.
-	if text == "" || strings.Contains(text, ". ? @ 0x") {
+	if text == "" || strings.Contains(text, " @ 0x") {
 		return
 	}
 	o.mu.Lock()
@@ -76,7 +76,11 @@ func (o *output) last() string {
 
 // levelOf reads the level of a line in the engine's log form; other lines are information. The
 // engine's <Fatal> is an error to us: it says that the child dies, not that this process must.
+// A client that went away is no fault of the engine: each stop of ioc cuts the query of a tick.
 func levelOf(line string) zapcore.Level {
+	if strings.Contains(line, "(NETWORK_ERROR)") && !strings.Contains(line, "<Fatal>") {
+		return zapcore.DebugLevel
+	}
 	for mark, level := range map[string]zapcore.Level{
 		"<Fatal>": zapcore.ErrorLevel, "<Critical>": zapcore.ErrorLevel, "<Error>": zapcore.ErrorLevel,
 		"<Warning>": zapcore.WarnLevel, "<Debug>": zapcore.DebugLevel, "<Trace>": zapcore.DebugLevel,
