@@ -209,3 +209,19 @@ func TestVerifyExitCodes(t *testing.T) {
 		t.Errorf("stopped before it could tell, ioc verify exits with %d", got)
 	}
 }
+
+// TestConfigurationPageIsCurrent compares docs/reference/configuration.md with what the command prints.
+func TestConfigurationPageIsCurrent(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := defaultConfig()
+	var printed strings.Builder
+	if err := config.Doc(&printed, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), printed.String()) {
+		t.Error("docs/reference/configuration.md does not hold the output of ioc config doc")
+	}
+}
