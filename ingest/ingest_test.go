@@ -32,7 +32,8 @@ func TestEveryEventOnce(t *testing.T) {
 	h.wait("SELECT count() FROM skipped_offsets WHERE kind = 'duplicate'", 3)
 	h.wait("SELECT count() FROM auth_attempts", 1001)
 	h.wait("SELECT count() FROM dossier_events", 4)
-	h.wait("SELECT toUInt64(sum(n)) FROM dossier_savings WHERE topic = ''", 0) // dossier 1 is online only for even numbers
+	h.wait("SELECT toUInt64(sum(n)) FROM dossier_savings WHERE topic = ''", 1) // dossier 1 came online and is completed
+	h.wait("SELECT toUInt64(sum(n)) FROM dossier_deadlines WHERE topic = ''", 2)
 	stop()
 
 	for query, want := range map[string]uint64{
