@@ -94,9 +94,6 @@ func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
 // Conn returns the pool, for queries and batches.
 func (c *Client) Conn() driver.Conn { return c.conn }
 
-// Database returns the default database of the connections.
-func (c *Client) Database() string { return c.cfg.Database }
-
 // String describes the client without the password.
 func (c *Client) String() string { return c.cfg.String() }
 

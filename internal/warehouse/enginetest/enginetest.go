@@ -100,13 +100,6 @@ func Start(t testing.TB) *DB {
 	return open(t, e, name)
 }
 
-// StartNamed is Start with a given database name, for tests of users, whose grants name the
-// database. Only one test at a time may use a name.
-func StartNamed(t testing.TB, database string) *DB {
-	t.Helper()
-	return open(t, startShared(t), database)
-}
-
 // Open connects to the test's database as another user, until the test ends.
 func (db *DB) Open(t testing.TB, user engine.Credentials) *warehouse.Client {
 	t.Helper()
