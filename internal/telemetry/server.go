@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -29,7 +30,7 @@ const (
 type Config struct {
 	// Listen is the address of the internal listener. It has no access control, so it belongs on loopback, where requests
 	// must call it localhost or by a loopback address, or in a network that only operators reach. Default 127.0.0.1:9090.
-	Listen string `yaml:"listen" doc:"Address of the internal listener: /metrics, /healthz, /readyz, /debug/pprof. Loopback or an operators' network only."`
+	Listen string `yaml:"listen" doc:"Address of the internal listener: /metrics, /healthz, /readyz, /runbooks, /debug/pprof. Loopback or an operators' network only."`
 }
 
 // DefaultConfig listens on 127.0.0.1:9090.
@@ -40,6 +41,8 @@ type Deps struct {
 	Logger   *zap.Logger
 	Registry *prometheus.Registry // Gathered by /metrics; New adds the Go runtime, the process, build and probes.
 	Health   *Health
+	// Runbooks are the pages of the alerts, <alert>.md at the root, served at /runbooks/<alert>. Nil serves none.
+	Runbooks fs.FS
 }
 
 // Server is the internal listener.
@@ -78,6 +81,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
+	if deps.Runbooks != nil {
+		mux.HandleFunc("GET /runbooks/{alert}", runbook(deps.Runbooks))
+	}
 	// Without cmdline, which would show secrets given as flags.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", http.NotFound)
@@ -164,6 +170,20 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		Ready  bool         `json:"ready"`
 		Probes []ProbeState `json:"probes"`
 	}{ok, probes})
+}
+
+// runbook shows the page of an alert as the text that it is.
+func runbook(pages fs.FS) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		page, err := fs.ReadFile(pages, r.PathValue("alert")+".md")
+		if err != nil {
+			http.Error(w, "there is no page of this alert", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = w.Write(page)
+	}
 }
 
 func (s *Server) answer(w http.ResponseWriter, code int, body any) {

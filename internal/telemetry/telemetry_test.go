@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,7 +93,7 @@ func TestHealthConcurrently(t *testing.T) {
 func start(t *testing.T) (base string, h *Health, stop func() error) {
 	t.Helper()
 	h = NewHealth()
-	s, err := New(Config{Listen: "127.0.0.1:0"}, Deps{zap.NewNop(), prometheus.NewRegistry(), h})
+	s, err := New(Config{Listen: "127.0.0.1:0"}, Deps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Health: h, Runbooks: fstest.MapFS{"IocDown.md": {Data: []byte("# IocDown\nÝ nghĩa")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +205,7 @@ func TestForeignHosts(t *testing.T) {
 			}
 		}
 	}
-	open, err := New(Config{Listen: "0.0.0.0:0"}, Deps{zap.NewNop(), prometheus.NewRegistry(), NewHealth()})
+	open, err := New(Config{Listen: "0.0.0.0:0"}, Deps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Health: NewHealth()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +275,7 @@ func TestStopWithRunningRequest(t *testing.T) {
 
 func TestNewErrors(t *testing.T) {
 	base, _, _ := start(t)
-	deps := Deps{zap.NewNop(), prometheus.NewRegistry(), NewHealth()}
+	deps := Deps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Health: NewHealth()}
 	if _, err := New(Config{Listen: strings.TrimPrefix(base, "http://")}, deps); err == nil || !strings.Contains(err.Error(), "opening the internal listener") {
 		t.Errorf("port in use: %v", err)
 	}
@@ -326,5 +327,18 @@ func TestLoggerWritesToStandardError(t *testing.T) {
 	}
 	if _, err := time.Parse("2006-01-02T15:04:05.000Z0700", line.TS); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestRunbooks(t *testing.T) {
+	base, _, _ := start(t)
+	for path, want := range map[string]int{"/runbooks/IocDown": 200, "/runbooks/IocOther": 404, "/runbooks/..%2fIocDown": 404, "/runbooks/": 404} {
+		response, body := get(t, base+path, "")
+		if response.StatusCode != want {
+			t.Errorf("%s answers %d, want %d", path, response.StatusCode, want)
+		}
+		if want == 200 && (body != "# IocDown\nÝ nghĩa" || response.Header.Get("Content-Type") != "text/plain; charset=utf-8") {
+			t.Errorf("%s answers %q as %s", path, body, response.Header.Get("Content-Type"))
+		}
 	}
 }
