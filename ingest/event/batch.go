@@ -5,17 +5,7 @@ import "crypto/sha256"
 // Batch collects the rows of one range of offsets of one partition. It is reused from range to range and keeps its
 // memory. It is not safe for concurrent use.
 type Batch struct {
-	// Dossiers holds rows of dossier_events.
-	Dossiers *Block
-	// Auth holds rows of auth_attempts.
-	Auth *Block
-	// Register holds rows of register_events.
-	Register *Block
-	// DeadLetters holds rows of dead_letters, one for each rejected record.
-	DeadLetters *Block
-	// Skipped holds rows of skipped_offsets, for duplicates and gaps.
-	Skipped *Block
-
+	blocks     [tableCount]*Block // by table
 	topic      []byte
 	partition  int64
 	clock      int64
@@ -24,7 +14,7 @@ type Batch struct {
 	rejections []Rejection
 	headers    []Header
 	words      []byte
-	blocks     []*Block
+	touched    []*Block
 	subjects   []string
 }
 
@@ -48,19 +38,17 @@ type Rejection struct {
 
 // NewBatch makes an empty batch. Reset must be called before its first use.
 func NewBatch() *Batch {
-	b := &Batch{blocks: make([]*Block, 0, 5)}
-	b.Dossiers = newBlock(&dossierEvents)
-	b.Auth = newBlock(&authAttempts)
-	b.Register = newBlock(&registerEvents)
-	b.DeadLetters = newBlock(&deadLetters)
-	b.Skipped = newBlock(&skippedOffsets)
+	b := &Batch{touched: make([]*Block, 0, tableCount)}
+	for i := range tables {
+		b.blocks[i] = newBlock(&tables[i])
+	}
 	return b
 }
 
 // Reset empties the batch and keeps its memory. topic is the incarnation of the log that the rows will name, clock the
 // recorded clock of the range in unix milliseconds: times are judged by it, and it is the received_at of every row.
 func (b *Batch) Reset(topic string, partition int32, clock int64) {
-	for _, bl := range b.all() {
+	for _, bl := range b.blocks {
 		bl.reset()
 	}
 	b.topic = append(b.topic[:0], topic...)
@@ -71,26 +59,22 @@ func (b *Batch) Reset(topic string, partition int32, clock int64) {
 	b.text.reset()
 }
 
-func (b *Batch) all() [5]*Block {
-	return [...]*Block{b.Dossiers, b.Auth, b.Register, b.DeadLetters, b.Skipped}
-}
-
-// Blocks lists the blocks that have rows, in the fixed order of inserts: dossier_events, auth_attempts,
-// register_events, dead_letters, skipped_offsets. The slice is valid until the next call.
+// Blocks lists the blocks that have rows, in the fixed order of inserts: tables of events, dead_letters,
+// skipped_offsets. The slice is valid until the next call.
 func (b *Batch) Blocks() []*Block {
-	b.blocks = b.blocks[:0]
-	for _, bl := range b.all() {
+	b.touched = b.touched[:0]
+	for _, bl := range b.blocks {
 		if bl.rows > 0 {
-			b.blocks = append(b.blocks, bl)
+			b.touched = append(b.touched, bl)
 		}
 	}
-	return b.blocks
+	return b.touched
 }
 
 // Rows is the number of rows in all blocks.
 func (b *Batch) Rows() int {
 	n := 0
-	for _, bl := range b.all() {
+	for _, bl := range b.blocks {
 		n += bl.rows
 	}
 	return n
@@ -99,7 +83,7 @@ func (b *Batch) Rows() int {
 // Bytes is about the memory that the rows and the rejected payloads take.
 func (b *Batch) Bytes() int {
 	n := b.text.used
-	for _, bl := range b.all() {
+	for _, bl := range b.blocks {
 		n += bl.bytes
 	}
 	return n
@@ -121,7 +105,7 @@ func (b *Batch) skip(first, last int64, kind int64, source []byte, recordTime in
 	r.setText(5, source)
 	r.setInt(6, b.clock)
 	r.setInt(7, ClampTime(recordTime))
-	b.Skipped.append(r)
+	b.blocks[skippedOffsets].append(r)
 }
 
 // reject adds a dead letter, with the record itself if keep says so.
@@ -154,7 +138,7 @@ func (b *Batch) reject(rec *Record, l letter, keep bool) {
 	r.setText(8, b.topic)
 	r.setInt(9, b.partition)
 	r.setInt(10, rec.Offset)
-	b.DeadLetters.append(r)
+	b.blocks[deadLetters].append(r)
 }
 
 // Rejections lists the rejected records in the order of their offsets, valid until Reset.
@@ -163,9 +147,10 @@ func (b *Batch) Rejections() []Rejection { return b.rejections }
 // TouchedDossiers gives the registration day (days since 1970-01-01) and the id of the dossier of every accepted
 // dossier event, repeated where events share a dossier. Both are valid until Reset, and the caller must not change them.
 func (b *Batch) TouchedDossiers() (registeredOn []int32, subjects []string) {
+	dossiers := b.blocks[dossierEvents]
 	b.subjects = b.subjects[:0]
-	for i := range b.Dossiers.rows {
-		b.subjects = append(b.subjects, b.Dossiers.columns[1].textAt(i))
+	for i := range dossiers.rows { // each row has both
+		b.subjects = append(b.subjects, dossiers.columns[subjectAt].textAt(i))
 	}
-	return b.Dossiers.columns[0].i32, b.subjects
+	return dossiers.columns[dossiers.table.at("registered_on")].i32, b.subjects
 }

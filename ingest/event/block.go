@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"math/bits"
 	"time"
 	"unsafe"
 
@@ -36,6 +37,7 @@ func (r *row) setText(i int, s []byte) { r.set(i).s = s }
 type column struct {
 	columnSpec
 	dictionary *dictionary
+	n          int // Values held. It lags behind the block's rows while rows have none: see fill.
 
 	text []byte // texts one after another
 	ends []uint32
@@ -64,6 +66,7 @@ type Block struct {
 	// Table is the name of the table.
 	Table string
 
+	table   *table
 	columns []column
 	names   []string
 	rows    int
@@ -77,10 +80,9 @@ type Block struct {
 }
 
 func newBlock(t *table) *Block {
-	bl := &Block{Table: t.name, columns: make([]column, len(t.columns)), names: make([]string, len(t.columns))}
+	bl := &Block{Table: t.name, table: t, columns: make([]column, len(t.columns)), names: make([]string, 0, len(t.columns))}
 	for i, spec := range t.columns {
 		bl.columns[i].columnSpec = spec
-		bl.names[i] = spec.name
 		bl.width += kindWidths[spec.kind]
 		if spec.kind == dictionaryColumn {
 			bl.columns[i].dictionary = newDictionary()
@@ -89,14 +91,23 @@ func newBlock(t *table) *Block {
 	return bl
 }
 
-var kindWidths = [...]int{textColumn: 4, dictionaryColumn: 4, fixedColumn: 4, enumColumn: 1, uint8Column: 1, uint16Column: 2,
-	uint32Column: 4, uint64Column: 8, int32Column: 4, floatColumn: 8, dateColumn: 4, timeColumn: 8}
+var kindWidths = [...]int{textColumn: 4, dictionaryColumn: 4, fixedColumn: 4, enumColumn: 1, int8Column: 1, uint8Column: 1,
+	uint16Column: 2, uint32Column: 4, uint64Column: 8, int32Column: 4, int64Column: 8, floatColumn: 8, dateColumn: 4, timeColumn: 8}
 
 // Rows is the number of rows.
 func (bl *Block) Rows() int { return bl.rows }
 
-// Columns lists the columns in the order of AppendTo, for INSERT INTO table (columns). The caller must not change it.
-func (bl *Block) Columns() []string { return bl.names }
+// Columns lists the columns in the order of AppendTo, for INSERT INTO table (columns): those that any row has a value
+// in, since the others have the default of the schema. The slice is valid until the next call.
+func (bl *Block) Columns() []string {
+	bl.names = bl.names[:0]
+	for i := range bl.columns {
+		if c := &bl.columns[i]; c.n > 0 {
+			bl.names = append(bl.names, c.name)
+		}
+	}
+	return bl.names
+}
 
 func (bl *Block) reset() {
 	bl.rows, bl.bytes = 0, 0
@@ -105,70 +116,107 @@ func (bl *Block) reset() {
 		if c.dictionary != nil {
 			c.dictionary.trim()
 		}
+		c.n = 0
 		c.text, c.ends, c.ids, c.i8, c.u8, c.u16 = c.text[:0], c.ends[:0], c.ids[:0], c.i8[:0], c.u8[:0], c.u16[:0]
 		c.i32, c.u32, c.u64, c.i64, c.f64 = c.i32[:0], c.u32[:0], c.u64[:0], c.i64[:0], c.f64[:0]
 	}
 }
 
-// append adds a row. Values out of a column's range must not get here.
+// append adds a row. Values out of a column's range must not get here. Columns without a value are left behind, so that
+// what most types lack costs nothing.
 func (bl *Block) append(r *row) {
-	for i := range bl.columns {
+	for left := r.present; left != 0; left &= left - 1 {
+		i := bits.TrailingZeros64(left)
 		c := &bl.columns[i]
-		v := &r.values[i]
-		present := r.has(i)
-		n := c.absent
-		if present {
-			n = v.n
+		if c.n != bl.rows {
+			c.fill(bl.rows)
 		}
+		c.n++
+		v := &r.values[i]
 		switch c.kind {
 		case textColumn, fixedColumn:
-			if present {
-				c.text = append(c.text, v.s...)
-				bl.bytes += len(v.s)
-			}
+			c.text = append(c.text, v.s...)
+			bl.bytes += len(v.s)
 			c.ends = append(c.ends, uint32(len(c.text)))
 		case dictionaryColumn:
 			id := uint32(0)
-			if present && len(v.s) > 0 {
+			if len(v.s) > 0 {
 				var fresh bool
 				if id, fresh = c.dictionary.id(v.s); fresh {
 					bl.bytes += len(v.s)
 				}
 			}
 			c.ids = append(c.ids, id)
-		case enumColumn:
-			c.i8 = append(c.i8, int8(n))
+		case enumColumn, int8Column:
+			c.i8 = append(c.i8, int8(v.n))
 		case uint8Column:
-			c.u8 = append(c.u8, uint8(n))
+			c.u8 = append(c.u8, uint8(v.n))
 		case uint16Column:
-			c.u16 = append(c.u16, uint16(n))
+			c.u16 = append(c.u16, uint16(v.n))
 		case uint32Column:
-			c.u32 = append(c.u32, uint32(n))
+			c.u32 = append(c.u32, uint32(v.n))
 		case uint64Column:
-			c.u64 = append(c.u64, uint64(n))
+			c.u64 = append(c.u64, uint64(v.n))
 		case int32Column, dateColumn:
-			c.i32 = append(c.i32, int32(n))
-		case timeColumn:
-			c.i64 = append(c.i64, n)
+			c.i32 = append(c.i32, int32(v.n))
+		case int64Column, timeColumn:
+			c.i64 = append(c.i64, v.n)
 		case floatColumn:
-			f := float64(c.absent)
-			if present {
-				f = v.f
-			}
-			c.f64 = append(c.f64, f)
+			c.f64 = append(c.f64, v.f)
 		}
 	}
 	bl.rows++
 	bl.bytes += bl.width
 }
 
+// fill adds absent values up to n.
+func (c *column) fill(n int) {
+	switch c.kind {
+	case textColumn, fixedColumn:
+		c.ends = filled(c.ends, n, uint32(len(c.text)))
+	case dictionaryColumn:
+		c.ids = filled(c.ids, n, 0)
+	case enumColumn, int8Column:
+		c.i8 = filled(c.i8, n, int8(c.absent))
+	case uint8Column:
+		c.u8 = filled(c.u8, n, uint8(c.absent))
+	case uint16Column:
+		c.u16 = filled(c.u16, n, uint16(c.absent))
+	case uint32Column:
+		c.u32 = filled(c.u32, n, uint32(c.absent))
+	case uint64Column:
+		c.u64 = filled(c.u64, n, uint64(c.absent))
+	case int32Column, dateColumn:
+		c.i32 = filled(c.i32, n, int32(c.absent))
+	case int64Column, timeColumn:
+		c.i64 = filled(c.i64, n, c.absent)
+	case floatColumn:
+		c.f64 = filled(c.f64, n, float64(c.absent))
+	}
+	c.n = n
+}
+
+func filled[T any](s []T, n int, v T) []T {
+	for len(s) < n {
+		s = append(s, v)
+	}
+	return s
+}
+
 // AppendTo appends all rows to a batch that was prepared for INSERT INTO Table (Columns). After an error the batch is
 // unusable.
 func (bl *Block) AppendTo(batch driver.Batch) error {
+	at := 0
 	for i := range bl.columns {
-		if err := bl.appendColumn(&bl.columns[i], batch.Column(i)); err != nil {
-			return fmt.Errorf("appending column %s of %s: %w", bl.names[i], bl.Table, err)
+		c := &bl.columns[i]
+		if c.n == 0 {
+			continue
 		}
+		c.fill(bl.rows)
+		if err := bl.appendColumn(c, batch.Column(at)); err != nil {
+			return fmt.Errorf("appending column %s of %s: %w", c.name, bl.Table, err)
+		}
+		at++
 	}
 	return nil
 }
@@ -180,7 +228,7 @@ func (bl *Block) appendColumn(c *column, to driver.BatchColumn) error {
 		return bl.appendTexts(c, to)
 	case dictionaryColumn:
 		return bl.appendDictionary(c, to)
-	case enumColumn:
+	case enumColumn, int8Column:
 		return to.Append(c.i8)
 	case uint8Column:
 		return to.Append(c.u8)
@@ -194,7 +242,7 @@ func (bl *Block) appendColumn(c *column, to driver.BatchColumn) error {
 		return to.Append(c.i32)
 	case floatColumn:
 		return to.Append(c.f64)
-	case timeColumn:
+	case int64Column, timeColumn:
 		return to.Append(c.i64)
 	case dateColumn:
 		return bl.appendDates(c, to)

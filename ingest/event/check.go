@@ -2,6 +2,7 @@ package event
 
 import (
 	"math/bits"
+	"slices"
 
 	"ioc.local/internal/reference"
 )
@@ -46,7 +47,7 @@ func newPlaces(ref *reference.Data) (p places) {
 // checkData checks fields against one another and derives those that the row adds.
 func (d *Decoder) checkData() {
 	t, r := d.event, &d.row
-	if !d.hasData {
+	if !d.hasData && t.required != 0 {
 		d.body.fail(MissingField, "data")
 		return
 	}
@@ -62,57 +63,66 @@ func (d *Decoder) checkData() {
 			d.body.fail(RegisteredOnOutOfRange, t.pathOf(t.registeredAt))
 		}
 	}
+	if t.mostAt[0] >= 0 && r.values[t.mostAt[0]].n > r.values[t.mostAt[1]].n { // both are required
+		d.body.fail(InvalidValue, t.pathOf(t.mostAt[0]))
+	}
+	if t.eitherAt[0] >= 0 && !r.has(t.eitherAt[0]) && !r.has(t.eitherAt[1]) {
+		d.body.fail(MissingField, t.pathOf(t.eitherAt[0]))
+	}
 	d.checkPlace()
 	d.checkService()
+	d.checkOrigin()
 }
 
 func (d *Decoder) checkPlace() {
 	t, r := d.event, &d.row
-	if !r.has(t.provinceCodeAt) {
+	if !r.has(provinceCodeAt) {
 		return
 	}
-	code := r.values[t.provinceCodeAt].s
+	code := r.values[provinceCodeAt].s
 	if len(code) != 2 || !allDigits(code) {
-		d.body.fail(UnknownProvince, t.pathOf(t.provinceCodeAt))
+		d.body.fail(UnknownProvince, t.pathOf(provinceCodeAt))
 		return
 	}
-	i := int(code[0]-'0')*10 + int(code[1]-'0')
+	i := codeIndex(code)
 	scheme := reference.None
-	if r.has(t.schemeAt) {
-		scheme = reference.Scheme(r.values[t.schemeAt].n) // the enumeration of the schema
+	if r.has(schemeAt) {
+		scheme = reference.Scheme(r.values[schemeAt].n) // the enumeration of the schema
 	}
 	at := d.places.byScheme[scheme][i]
 	switch {
 	case scheme == reference.None && d.places.reused[i]:
-		d.body.fail(AmbiguousProvince, t.pathOf(t.provinceCodeAt))
+		d.body.fail(AmbiguousProvince, t.pathOf(provinceCodeAt))
 		return
 	case at.province == nil:
-		d.body.fail(UnknownProvince, t.pathOf(t.provinceCodeAt))
+		d.body.fail(UnknownProvince, t.pathOf(provinceCodeAt))
 		return
 	case scheme == reference.None && d.occurred < mergerTime:
 		at = d.places.before[i]
 	}
-	r.setText(t.provinceAt, at.province)
-	r.setText(t.province63At, at.province63)
+	r.setText(provinceAt, at.province)
+	r.setText(province63At, at.province63)
 }
 
-// checkService derives the service from the procedure, and keeps persons out of events about a sensitive one.
+// checkService derives the service from the procedure, and keeps persons out of events about sensitive services and
+// documents.
 func (d *Decoder) checkService() {
 	t, r := d.event, &d.row
 	person := -1
 	switch {
 	case t.pseudonymAt >= 0 && r.has(t.pseudonymAt):
 		person = t.pseudonymAt
-	case r.has(t.communeAt):
-		person = t.communeAt
+	case r.has(communeAt):
+		person = communeAt
 	}
-	given := r.has(t.serviceAt)
-	sensitive := given && string(r.values[t.serviceAt].s) == sensitiveService
-	if r.has(t.procedureAt) && (!given || person >= 0) {
-		if service, ok := d.ref.ServiceOfProcedure(r.values[t.procedureAt].s); ok {
+	given := r.has(serviceAt)
+	sensitive := given && string(r.values[serviceAt].s) == sensitiveService ||
+		t.documentAt >= 0 && r.has(t.documentAt) && slices.Contains(sensitiveDocuments, documentKinds[r.values[t.documentAt].n-1])
+	if r.has(procedureAt) && (!given || person >= 0) {
+		if service, ok := d.ref.ServiceOfProcedure(r.values[procedureAt].s); ok {
 			sensitive = sensitive || service == sensitiveService
 			if !given {
-				r.setText(t.serviceAt, d.services[service])
+				r.setText(serviceAt, d.services[service])
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package event
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 const lookupSlots = 256
 
@@ -14,31 +17,33 @@ type compiledField struct {
 // compiledType is an event type ready for decoding.
 type compiledType struct {
 	eventType
+	index  int    // In eventTypes.
 	full   string // The attribute type.
 	short  []byte // The column type.
 	fields []compiledField
 	// required marks the columns that must have a value.
 	required uint64
 	lookup   [lookupSlots]uint8 // position in fields plus one, by hash, then the next free slot
-	// Columns of the envelope, and those that are checked against one another.
-	subjectAt, timeAt, typeAt, sourceAt, idAt, extraAt, receivedAt, recordTimeAt, topicAt, partitionAt, offsetAt int
-	provinceCodeAt, schemeAt, provinceAt, province63At, communeAt, serviceAt, procedureAt, pseudonymAt           int
-	registeredAt                                                                                                 int
+	// Columns that only some tables have, and those that are checked against one another; -1 for none.
+	pseudonymAt, registeredAt, documentAt int
+	eitherAt, mostAt                      [2]int
 }
 
 // compile checks a type against its table. What it reports are mistakes in the program.
 func compile(t eventType) (*compiledType, error) {
-	if len(t.table.columns) > len(row{}.values) {
-		return nil, fmt.Errorf("table %s has more than %d columns", t.table.name, len(row{}.values))
+	table := &tables[t.table]
+	if len(table.columns) > len(row{}.values) {
+		return nil, fmt.Errorf("table %s has more than %d columns", table.name, len(row{}.values))
+	}
+	if t.table >= deadLetters {
+		return nil, fmt.Errorf("table %s holds no events", table.name)
 	}
 	c := &compiledType{eventType: t, full: typePrefix + t.name + typeSuffix, short: []byte(t.name)}
-	for _, f := range commonFields {
-		if !c.owns(f.name) {
-			c.add(f)
+	for _, f := range fieldsOf(t) {
+		if f.column == "" {
+			f.column = f.name
 		}
-	}
-	for _, f := range t.fields {
-		c.add(f)
+		c.fields = append(c.fields, compiledField{field: f, path: "data." + f.name, column: table.at(f.column)})
 	}
 	if len(c.fields) > 64 {
 		return nil, fmt.Errorf("type %s has more than 64 fields", t.name)
@@ -46,7 +51,7 @@ func compile(t eventType) (*compiledType, error) {
 	for i := range c.fields {
 		f := &c.fields[i]
 		if f.column < 0 && f.kind != pseudonymField {
-			return nil, fmt.Errorf("field %s of %s: table %s has no column for it", f.name, t.name, t.table.name)
+			return nil, fmt.Errorf("field %s of %s: table %s has no column for it", f.name, t.name, table.name)
 		}
 		if f.required {
 			c.required |= 1 << f.column
@@ -57,34 +62,33 @@ func compile(t eventType) (*compiledType, error) {
 		}
 		c.lookup[slot] = uint8(i + 1)
 	}
-	for name, at := range map[string]*int{"subject": &c.subjectAt, "occurred_at": &c.timeAt, "type": &c.typeAt, "source": &c.sourceAt,
-		"event_id": &c.idAt, "extra": &c.extraAt, "received_at": &c.receivedAt, "record_time": &c.recordTimeAt, "topic": &c.topicAt,
-		"partition": &c.partitionAt, "offset": &c.offsetAt, "province_code": &c.provinceCodeAt, "admin_scheme": &c.schemeAt,
-		"province": &c.provinceAt, "province63": &c.province63At, "commune_code": &c.communeAt, "service_id": &c.serviceAt,
-		"procedure_code": &c.procedureAt} {
-		if *at = t.table.at(name); *at < 0 {
-			return nil, fmt.Errorf("table %s lacks column %s", t.table.name, name)
+	c.pseudonymAt, c.registeredAt, c.documentAt = table.at(pseudonym.name), table.at("registered_on"), table.at("document_kind")
+	for _, pair := range []struct {
+		names [2]string
+		at    *[2]int
+	}{{t.either, &c.eitherAt}, {t.most, &c.mostAt}} {
+		for i, name := range pair.names {
+			pair.at[i] = -1
+			if name == "" {
+				continue
+			}
+			if pair.at[i] = table.at(name); pair.at[i] < 0 {
+				return nil, fmt.Errorf("type %s names %s, which table %s lacks", t.name, name, table.name)
+			}
 		}
 	}
-	c.pseudonymAt, c.registeredAt = t.table.at("subject_pid"), t.table.at("registered_on")
 	return c, nil
 }
 
-// owns tells whether the type has the field itself, which then goes before the common one.
-func (c *compiledType) owns(name string) bool {
-	for _, f := range c.eventType.fields {
-		if f.name == name {
-			return true
+// fieldsOf lists the fields of a type: the common ones that it does not have itself, and its own.
+func fieldsOf(t eventType) []field {
+	var fields []field
+	for _, f := range commonFields {
+		if !slices.ContainsFunc(t.fields, func(own field) bool { return own.name == f.name }) {
+			fields = append(fields, f)
 		}
 	}
-	return false
-}
-
-func (c *compiledType) add(f field) {
-	if f.column == "" {
-		f.column = f.name
-	}
-	c.fields = append(c.fields, compiledField{field: f, path: "data." + f.name, column: c.table.at(f.column)})
+	return append(fields, t.fields...)
 }
 
 // find is the position of a field, -1 when the type has none of that name.

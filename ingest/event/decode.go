@@ -16,7 +16,10 @@ type Options struct {
 type Decoder struct {
 	ref      *reference.Data
 	identity IdentityHash
-	types    map[string]*compiledType
+	compiled []*compiledType
+	types    map[string]*compiledType // of the version in use
+	registry map[string]*origin       // nil without a registry of sources
+	origins  map[string]*origin       // the registry, nil also where the version in use does not know it
 	services map[string][]byte
 	places   places
 	unknown  unknownFields
@@ -27,6 +30,7 @@ type Decoder struct {
 	attributes [attributeCount][]byte
 	given      uint32        // attributes met
 	event      *compiledType // nil while the type is not known
+	origin     *origin       // nil while the source is not known, or not looked up
 	occurred   int64
 	data       int // where data begins if it is still to be read, else -1
 	hasData    bool
@@ -52,20 +56,46 @@ func (f *fault) fail(reason Reason, field string) {
 
 // NewDecoder makes a decoder that reads events against ref.
 func NewDecoder(ref *reference.Data, opts Options) *Decoder {
-	d := &Decoder{ref: ref, identity: opts.Identity, types: make(map[string]*compiledType), services: make(map[string][]byte)}
-	for _, t := range eventTypes {
+	d := &Decoder{ref: ref, identity: opts.Identity, services: make(map[string][]byte), registry: newOrigins(ref.Sources())}
+	for i, t := range eventTypes {
 		compiled, err := compile(t)
 		if err != nil {
 			panic(err) // a mistake in the tables of this package, which any test would meet
 		}
-		d.types[compiled.full] = compiled
+		compiled.index = i
+		d.compiled = append(d.compiled, compiled)
 	}
 	for _, s := range ref.Services() {
 		d.services[s.ID] = []byte(s.ID)
 	}
 	d.places = newPlaces(ref)
 	d.unknown = newUnknownFields()
+	d.UseVersion(Version)
 	return d
+}
+
+// UseVersion makes the decoder read events by a version of the contract from OldestVersion to Version, until the next
+// call. A new decoder uses Version.
+func (d *Decoder) UseVersion(version int) {
+	d.types = make(map[string]*compiledType, len(d.compiled))
+	for _, t := range d.compiled {
+		if t.since <= version {
+			d.types[t.full] = t
+		}
+	}
+	d.origins = nil
+	if version >= registrySince {
+		d.origins = d.registry
+	}
+}
+
+// Registry is the fingerprint of the registry of sources that the decoder judges by, empty without one. Records are
+// judged the same only by decoders of which it is equal.
+func (d *Decoder) Registry() string {
+	if sources := d.ref.Sources(); sources != nil {
+		return sources.Fingerprint()
+	}
+	return ""
 }
 
 // Identify is the identity of an event.
@@ -100,6 +130,7 @@ func (d *Decoder) Decode(b *Batch, rec *Record, seen func(id Identity) bool) Ver
 
 func (d *Decoder) start() {
 	d.attributes = [attributeCount][]byte{}
+	d.origin = nil
 	d.given, d.event, d.occurred, d.data, d.hasData, d.fieldsMet = 0, nil, 0, -1, false, 0
 	d.row.present = 0
 	d.extra, d.scan.scratch = d.extra[:0], d.scan.scratch[:0]
@@ -157,19 +188,19 @@ func (d *Decoder) readValue(structured bool) bool {
 // accept appends the row of the event that was read.
 func (d *Decoder) accept(b *Batch, rec *Record) {
 	t, r := d.event, &d.row
-	r.setText(t.subjectAt, d.attributes[attributeSubject])
-	r.setInt(t.timeAt, d.occurred)
-	r.setText(t.typeAt, t.short)
-	r.setText(t.sourceAt, d.attributes[attributeSource])
-	r.setText(t.idAt, d.attributes[attributeID])
+	r.setText(subjectAt, d.attributes[attributeSubject])
+	r.setInt(occurredAt, d.occurred)
+	r.setText(typeAt, t.short)
+	r.setText(sourceAt, d.attributes[attributeSource])
+	r.setText(idAt, d.attributes[attributeID])
 	if len(d.extra) > 0 {
 		d.extra = append(d.extra, '}')
-		r.setText(t.extraAt, d.extra)
+		r.setText(extraAt, d.extra)
 	}
-	r.setInt(t.receivedAt, b.clock)
-	r.setInt(t.recordTimeAt, ClampTime(rec.Time))
-	r.setText(t.topicAt, b.topic)
-	r.setInt(t.partitionAt, b.partition)
-	r.setInt(t.offsetAt, rec.Offset)
-	t.block(b).append(r)
+	r.setInt(receivedAt, b.clock)
+	r.setInt(recordTimeAt, ClampTime(rec.Time))
+	r.setText(topicAt, b.topic)
+	r.setInt(partitionAt, b.partition)
+	r.setInt(offsetAt, rec.Offset)
+	b.blocks[t.table].append(r)
 }

@@ -211,6 +211,7 @@ func (d *Decoder) checkEnvelope(clock int64) {
 	} else if d.occurred > clock+maxAhead {
 		f.fail(TimeInFuture, "time")
 	}
+	d.checkSource()
 }
 
 func (d *Decoder) checkIdentifier(at int, text []byte, longest int) {

@@ -16,12 +16,22 @@
 //     other counts as reported in the 34-scheme, where it is known only as a whole (province63 is gso34:79).
 //   - The first fault found decides the reason, except that personal_data goes before any other. Whatever the reason, a
 //     payload in which anything looks like personal data is withheld from the dead-letter topic, and its hash with it.
+//   - With a registry of sources, an entry that names provinces may send no national events. A source may void its own
+//     events even where its entry does not name that type, and whatever their province was.
+//   - data may be absent where a type requires no field (event.void).
 //   - A register entry is kept for ever, a pseudonym for 30 days: subject_pid is not allowed in registers.
 package event
 
 // Version is the version of this contract. It is recorded with each range of offsets, so that a range that is read
-// again is read by the same rules.
-const Version = 1
+// again is read by the same rules. Version 2 brought all types but dossier.status, auth.attempt and counter.report, and
+// the registry of sources.
+const Version = 2
+
+// OldestVersion is the oldest version that a Decoder can still read by.
+const OldestVersion = 1
+
+// registrySince is the version that brought the registry of sources.
+const registrySince = 2
 
 // MaxPayload is the size in bytes of the largest record value that is accepted.
 const MaxPayload = 64 << 10

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"slices"
 	"strconv"
 	"unsafe"
 )
@@ -169,6 +170,8 @@ func (d *Decoder) setNumber(f *compiledField, text []byte, integral bool) {
 			ok = false
 		}
 		n++
+	} else if f.choices != nil {
+		ok = ok && slices.Contains(f.choices, n)
 	} else if n < f.min || n > f.max {
 		ok = false
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // testClock is the clock of tests, a little after the events of the examples.
-var testClock = time.Date(2026, 11, 21, 12, 0, 0, 0, time.FixedZone("", 7*3600)).UnixMilli()
+var testClock = time.Date(2026, 11, 25, 12, 0, 0, 0, time.FixedZone("", 7*3600)).UnixMilli()
 
 func newTestDecoder(tb testing.TB) *Decoder {
 	tb.Helper()
@@ -29,9 +29,25 @@ func newTestBatch() *Batch {
 	return b
 }
 
+// contractDir holds the contract as producers get it.
+const contractDir = "../../deploy/contract"
+
+// exampleFiles are the names of the valid examples, one at least of each type.
+func exampleFiles(tb testing.TB) []string {
+	tb.Helper()
+	files, err := filepath.Glob(filepath.Join(contractDir, "examples", "*.json"))
+	if err != nil || len(files) < len(eventTypes) {
+		tb.Fatal(files, err)
+	}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	return files
+}
+
 func example(tb testing.TB, name string) []byte {
 	tb.Helper()
-	content, err := os.ReadFile(filepath.Join("testdata", name))
+	content, err := os.ReadFile(filepath.Join(contractDir, "examples", name))
 	if err != nil {
 		tb.Fatal(err)
 	}

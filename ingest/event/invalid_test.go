@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ type invalidCase struct {
 	Text        *string
 	Base64      []byte
 	PadTo       int `json:"pad_to"`
+	Registry    string
 }
 
 func (c *invalidCase) record(tb testing.TB) *Record {
@@ -41,39 +43,59 @@ func (c *invalidCase) record(tb testing.TB) *Record {
 	return rec
 }
 
+// invalidCases are the files of testdata/invalid, and the cases of each type that producers get.
 func invalidCases(tb testing.TB) map[string]*invalidCase {
 	tb.Helper()
-	files, err := filepath.Glob("testdata/invalid/*.json")
-	if err != nil || len(files) == 0 {
-		tb.Fatal("no files", err)
-	}
 	cases := make(map[string]*invalidCase)
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		decoder := json.NewDecoder(bytes.NewReader(content))
-		decoder.DisallowUnknownFields()
+	for _, file := range globbed(tb, "testdata/invalid/*.json") {
 		c := &invalidCase{}
-		if err := decoder.Decode(c); err != nil {
-			tb.Fatalf("%s: %v", file, err)
-		}
+		decodeFile(tb, file, c)
 		cases[strings.TrimSuffix(filepath.Base(file), ".json")] = c
+	}
+	for _, file := range globbed(tb, contractDir+"/invalid/*.json") {
+		var list []*invalidCase
+		decodeFile(tb, file, &list)
+		for i, c := range list {
+			cases[fmt.Sprintf("%s %d", filepath.Base(file), i)] = c
+		}
 	}
 	return cases
 }
 
+func globbed(tb testing.TB, pattern string) []string {
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		tb.Fatal("no files ", pattern, err)
+	}
+	return files
+}
+
+func decodeFile(tb testing.TB, file string, into any) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		tb.Fatalf("%s: %v", file, err)
+	}
+}
+
 func TestInvalid(t *testing.T) {
 	seen := make(map[Reason]int)
-	d := newTestDecoder(t)
+	plain := newTestDecoder(t)
 	for name, c := range invalidCases(t) {
 		seen[c.Reason]++
+		d := plain
+		if c.Registry != "" {
+			d = registryDecoder(t, c.Registry)
+		}
 		b := newTestBatch()
 		rec := c.record(t)
 		verdict := d.Decode(b, rec, func(Identity) bool { t.Errorf("%s: identity of an invalid event asked for", name); return false })
-		if verdict != Rejected || b.Rows() != 1 || b.DeadLetters.Rows() != 1 || len(b.Rejections()) != 1 {
-			t.Errorf("%s: verdict %v, %d rows, %d dead letters", name, verdict, b.Rows(), b.DeadLetters.Rows())
+		if verdict != Rejected || b.Rows() != 1 || b.blocks[deadLetters].Rows() != 1 || len(b.Rejections()) != 1 {
+			t.Errorf("%s: verdict %v, %d rows, %d dead letters", name, verdict, b.Rows(), b.blocks[deadLetters].Rows())
 			continue
 		}
 		r := b.Rejections()[0]

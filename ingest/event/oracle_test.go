@@ -273,22 +273,25 @@ func (o *oracle) event(attributes map[string]string, data json.RawMessage) (tabl
 		t.subject && attributes["subject"] == "",
 		oracleIdentifierIsPersonal(attributes["id"]), oracleIdentifierIsPersonal(source[2]), oracleIdentifierIsPersonal(attributes["subject"]),
 		when.Before(time.Date(2022, 1, 6, 0, 0, 0, 0, vietnam)), when.After(o.clock.Add(5 * time.Minute)),
-		data == nil:
+		(data == nil || isNull(data)) && t.name != "event.void":
 		return "", false
 	}
 	o.row = map[string]any{"occurred_at": stamp(when), "type": t.name, "source": attributes["source"], "event_id": attributes["id"]}
 	if attributes["subject"] != "" {
 		o.row["subject"] = attributes["subject"]
 	}
-	return t.table.name, o.data(t, when, data)
+	return tables[t.table].name, o.data(t, when, data)
 }
 
 func stamp(t time.Time) string { return t.In(vietnam).Format("2006-01-02T15:04:05.000Z07:00") }
 
 func (o *oracle) data(t eventType, when time.Time, data json.RawMessage) bool {
-	members, ok := membersOf(data)
-	if !ok {
-		return false
+	var members []member
+	if data != nil && !isNull(data) { // in which case only a void gets here
+		var ok bool
+		if members, ok = membersOf(data); !ok {
+			return false
+		}
 	}
 	fields := make(map[string]field)
 	for _, f := range append(slices.Clone(commonFields), t.fields...) {
@@ -312,7 +315,7 @@ func (o *oracle) data(t eventType, when time.Time, data json.RawMessage) bool {
 			continue
 		}
 		v, ok := o.field(f, m.raw)
-		if !ok || v != nil && f.kind == pseudonymField && t.table.at(f.name) < 0 {
+		if !ok || v != nil && f.kind == pseudonymField && t.table == registerEvents {
 			return false
 		}
 		if v != nil {
@@ -339,6 +342,13 @@ func (o *oracle) data(t eventType, when time.Time, data json.RawMessage) bool {
 		if latest := when.In(vietnam).AddDate(0, 0, 1).Format(time.DateOnly); day < "2022-01-06" || day > latest {
 			return false
 		}
+	}
+	evaluated, _ := o.row["evaluated"].(int)
+	if passing, _ := o.row["passing"].(int); passing > evaluated {
+		return false
+	}
+	if t.name == "service.catalog" && o.row["service_id"] == nil && o.row["procedure_code"] == nil {
+		return false
 	}
 	return o.place(when) && o.service()
 }
@@ -389,6 +399,9 @@ func (o *oracle) field(f field, raw json.RawMessage) (v any, ok bool) {
 		}
 		if f.kind == flagField {
 			return int(n) + 1, n == 0 || n == 1
+		}
+		if f.name == "collect_when" {
+			return int(n), n == 1 || n == 2 || n == 4
 		}
 		return int(n), f.min <= n && n <= f.max
 	case numberField:
@@ -452,5 +465,6 @@ func (o *oracle) service() bool {
 		o.row["service_id"] = derived
 	}
 	person := o.row["subject_pid"] != nil || o.row["commune_code"] != nil
-	return !person || service != "DA06-22" && derived != "DA06-22"
+	kind, _ := o.row["document_kind"].(int)
+	return !person || service != "DA06-22" && derived != "DA06-22" && kind != 1 && kind != 5 // health book, judicial record
 }

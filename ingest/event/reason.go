@@ -17,6 +17,7 @@ const (
 	InvalidType            Reason = "invalid_type"
 	InvalidValue           Reason = "invalid_value"
 	InvalidSource          Reason = "invalid_source"
+	SourceNotAllowed       Reason = "source_not_allowed"
 	UnknownType            Reason = "unknown_type"
 	TimeInFuture           Reason = "time_in_future"
 	TimeTooOld             Reason = "time_too_old"
@@ -44,6 +45,7 @@ var reasons = []ReasonInfo{
 	{InvalidType, "The field has another JSON type than the contract says."},
 	{InvalidValue, "The value is outside its enumeration, range, length or format."},
 	{InvalidSource, "The source is not /<system>/<org> with a known system."},
+	{SourceNotAllowed, "The registry of sources does not have the source, or does not let it send this type or for this province."},
 	{UnknownType, "The event type is not known."},
 	{TimeInFuture, "The time is more than 5 minutes ahead of the clock."},
 	{TimeTooOld, "The time is before 2022-01-06 in Asia/Ho_Chi_Minh."},
@@ -51,7 +53,7 @@ var reasons = []ReasonInfo{
 	{UnknownProvince, "province_code does not exist in its scheme."},
 	{AmbiguousProvince, "province_code is one of 15, 24, 44, 52, 80, 82, 91, which name different places in the two schemes, and admin_scheme is absent."},
 	{PersonalData, "The field holds what looks like an identity number, a phone number or an e-mail address."},
-	{SensitiveIdentity, "subject_pid or commune_code where the contract forbids it: service DA06-22, and subject_pid in registers."},
+	{SensitiveIdentity, "subject_pid or commune_code where the contract forbids it: service DA06-22, wallet documents health_book and judicial_record, and subject_pid in registers."},
 }
 
 // Reasons lists every reason with its meaning.

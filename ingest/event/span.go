@@ -9,16 +9,17 @@ func (bl *Block) MonthSpan() int {
 	if bl.rows == 0 {
 		return 0
 	}
-	var first, last time.Time
-	switch bl.Table {
-	case dossierEvents.name: // registered_on, days
-		low, high := bounds(bl.columns[0].i32)
-		first, last = time.Unix(int64(low)*86400, 0).UTC(), time.Unix(int64(high)*86400, 0).UTC()
-	case authAttempts.name: // occurred_at, milliseconds
-		low, high := bounds(bl.columns[0].i64)
-		first, last = time.UnixMilli(low+zone).UTC(), time.UnixMilli(high+zone).UTC()
-	default:
+	by := bl.table.at(bl.table.month)
+	if by < 0 {
 		return 1
+	}
+	var first, last time.Time
+	if c := &bl.columns[by]; c.kind == dateColumn { // each row has a value
+		low, high := bounds(c.i32)
+		first, last = time.Unix(int64(low)*86400, 0).UTC(), time.Unix(int64(high)*86400, 0).UTC()
+	} else {
+		low, high := bounds(c.i64)
+		first, last = time.UnixMilli(low+zone).UTC(), time.UnixMilli(high+zone).UTC()
 	}
 	return (last.Year()-first.Year())*12 + int(last.Month()) - int(first.Month()) + 1
 }

@@ -3,7 +3,7 @@ package event
 import "testing"
 
 func TestMonthSpan(t *testing.T) {
-	block := newBlock(&dossierEvents)
+	block := newBlock(&tables[dossierEvents])
 	if got := block.MonthSpan(); got != 0 {
 		t.Errorf("an empty block spans %d months", got)
 	}
@@ -12,17 +12,17 @@ func TestMonthSpan(t *testing.T) {
 	for want, days := range map[int][]int32{
 		1: {day(december), day(december) + 30}, 2: {day(december), day(january)}, 13: {day(january), day(december) - 330},
 	} {
-		block.rows, block.columns[0].i32 = len(days), days
+		block.rows, block.columns[block.table.at("registered_on")].i32 = len(days), days
 		if got := block.MonthSpan(); got != want {
 			t.Errorf("%v span %d months, want %d", days, got, want)
 		}
 	}
-	attempts := newBlock(&authAttempts)
-	attempts.rows, attempts.columns[0].i64 = 2, []int64{december, january}
+	attempts := newBlock(&tables[authAttempts])
+	attempts.rows, attempts.columns[occurredAt].i64 = 2, []int64{december, january}
 	if got := attempts.MonthSpan(); got != 2 {
 		t.Errorf("attempts span %d months, want 2", got)
 	}
-	letters := newBlock(&deadLetters)
+	letters := newBlock(&tables[deadLetters])
 	letters.rows = 5
 	if got := letters.MonthSpan(); got != 1 {
 		t.Errorf("dead letters span %d months, want 1", got)

@@ -8,27 +8,35 @@ const (
 	dictionaryColumn                   // LowCardinality(String)
 	fixedColumn                        // FixedString
 	enumColumn                         // Enum8
+	int8Column                         // Int8
 	uint8Column                        // UInt8
 	uint16Column                       // UInt16
 	uint32Column                       // UInt32
 	uint64Column                       // UInt64
 	int32Column                        // Int32
+	int64Column                        // Int64
 	floatColumn                        // Float64
 	dateColumn                         // Date, days since 1970-01-01
 	timeColumn                         // DateTime64(3), unix milliseconds
 )
 
-// columnSpec is one column of a table. absent is stored where the event has no value; texts are then empty.
+// columnSpec is one column of a table. absent is its value where the event has none, which is also the default of the
+// schema; texts are then empty.
 type columnSpec struct {
 	name   string
 	kind   columnKind
 	absent int64
 }
 
-// table is one raw table: the columns of the schema, in its order.
+// absentLike marks the absence of a like, which is -1, 0 or 1.
+const absentLike = -128
+
+// table is one raw table.
 type table struct {
 	name    string
-	columns []columnSpec
+	columns []columnSpec // In any order: an insert names them.
+	month   string       // The column by whose months it is partitioned, where rows of one insert may differ in them.
+	window  int          // How many inserted parts it remembers the tokens of (non_replicated_deduplication_window).
 }
 
 // at is the position of a column, -1 where the table lacks it.
@@ -41,129 +49,202 @@ func (t *table) at(column string) int {
 	return -1
 }
 
-var dossierEvents = table{"dossier_events", []columnSpec{
-	{name: "registered_on", kind: dateColumn},
-	{name: "subject", kind: textColumn},
-	{name: "occurred_at", kind: timeColumn},
-	{name: "type", kind: dictionaryColumn},
-	{name: "source", kind: dictionaryColumn},
-	{name: "event_id", kind: textColumn},
-	{name: "province_code", kind: dictionaryColumn},
-	{name: "admin_scheme", kind: enumColumn},
-	{name: "province", kind: dictionaryColumn},
-	{name: "province63", kind: dictionaryColumn},
-	{name: "commune_code", kind: dictionaryColumn},
-	{name: "agency_code", kind: dictionaryColumn},
-	{name: "agency_level", kind: enumColumn},
-	{name: "service_id", kind: dictionaryColumn},
-	{name: "procedure_code", kind: dictionaryColumn},
-	{name: "service_level", kind: enumColumn},
-	{name: "subject_type", kind: enumColumn},
-	{name: "subject_pid", kind: textColumn},
-	{name: "status", kind: uint8Column},
-	{name: "channel", kind: enumColumn},
-	{name: "portal", kind: enumColumn},
-	{name: "due_at", kind: timeColumn},
-	{name: "statutory_limit", kind: uint16Column},
-	{name: "limit_unit", kind: enumColumn},
-	{name: "supplement_no", kind: uint8Column},
-	{name: "vneid_authenticated", kind: enumColumn},
-	{name: "result_form", kind: enumColumn},
-	{name: "extra", kind: textColumn},
-	{name: "received_at", kind: timeColumn},
-	{name: "record_time", kind: timeColumn},
-	{name: "topic", kind: dictionaryColumn},
-	{name: "partition", kind: uint32Column},
-	{name: "offset", kind: uint64Column},
-}}
+// The raw tables, in the order of inserts. Those before deadLetters hold events.
+const (
+	dossierEvents = iota
+	authAttempts
+	dataQueries
+	eidEvents
+	registerEvents
+	deadLetters
+	skippedOffsets
+	tableCount
+)
 
-var authAttempts = table{"auth_attempts", []columnSpec{
-	{name: "occurred_at", kind: timeColumn},
-	{name: "subject", kind: textColumn},
-	{name: "type", kind: dictionaryColumn},
-	{name: "source", kind: dictionaryColumn},
-	{name: "event_id", kind: textColumn},
-	{name: "province_code", kind: dictionaryColumn},
-	{name: "admin_scheme", kind: enumColumn},
-	{name: "province", kind: dictionaryColumn},
-	{name: "province63", kind: dictionaryColumn},
-	{name: "commune_code", kind: dictionaryColumn},
-	{name: "agency_code", kind: dictionaryColumn},
-	{name: "agency_level", kind: enumColumn},
-	{name: "service_id", kind: dictionaryColumn},
-	{name: "procedure_code", kind: dictionaryColumn},
-	{name: "service_level", kind: enumColumn},
-	{name: "subject_type", kind: enumColumn},
-	{name: "subject_pid", kind: textColumn},
-	{name: "relying_party", kind: dictionaryColumn},
-	{name: "assurance_level", kind: uint8Column},
-	{name: "auth_methods", kind: uint16Column},
-	{name: "outcome", kind: enumColumn},
-	{name: "error_code", kind: dictionaryColumn},
-	{name: "latency_ms", kind: int32Column, absent: -1},
-	{name: "extra", kind: textColumn},
-	{name: "received_at", kind: timeColumn},
-	{name: "record_time", kind: timeColumn},
-	{name: "topic", kind: dictionaryColumn},
-	{name: "partition", kind: uint32Column},
-	{name: "offset", kind: uint64Column},
-}}
+// Tables lists the tables that hold events. Each has the columns source, event_id, record_time, topic, partition
+// and offset, among others.
+func Tables() []string {
+	names := make([]string, deadLetters)
+	for i := range names {
+		names[i] = tables[i].name
+	}
+	return names
+}
 
-var registerEvents = table{"register_events", []columnSpec{
-	{name: "type", kind: dictionaryColumn},
-	{name: "subject", kind: textColumn},
-	{name: "occurred_at", kind: timeColumn},
-	{name: "source", kind: dictionaryColumn},
-	{name: "event_id", kind: textColumn},
-	{name: "province_code", kind: dictionaryColumn},
-	{name: "admin_scheme", kind: enumColumn},
-	{name: "province", kind: dictionaryColumn},
-	{name: "province63", kind: dictionaryColumn},
-	{name: "commune_code", kind: dictionaryColumn},
-	{name: "agency_code", kind: dictionaryColumn},
-	{name: "agency_level", kind: enumColumn},
-	{name: "service_id", kind: dictionaryColumn},
-	{name: "procedure_code", kind: dictionaryColumn},
-	{name: "service_level", kind: enumColumn},
-	{name: "subject_type", kind: enumColumn},
-	{name: "metric_id", kind: dictionaryColumn},
-	{name: "value", kind: floatColumn},
-	{name: "denominator", kind: floatColumn},
-	{name: "qualifier", kind: enumColumn},
-	{name: "as_of", kind: dateColumn},
-	{name: "source_ref", kind: textColumn},
-	{name: "extra", kind: textColumn},
-	{name: "received_at", kind: timeColumn},
-	{name: "record_time", kind: timeColumn},
-	{name: "topic", kind: dictionaryColumn},
-	{name: "partition", kind: uint32Column},
-	{name: "offset", kind: uint64Column},
-}}
+// DedupeWindow is how many inserted parts a raw table remembers the tokens of; 0 for other tables.
+func DedupeWindow(name string) int {
+	for i := range tables {
+		if tables[i].name == name {
+			return tables[i].window
+		}
+	}
+	return 0
+}
 
-var deadLetters = table{"dead_letters", []columnSpec{
-	{name: "received_at", kind: timeColumn},
-	{name: "reason", kind: dictionaryColumn},
-	{name: "field", kind: dictionaryColumn},
-	{name: "type", kind: dictionaryColumn},
-	{name: "source", kind: dictionaryColumn},
-	{name: "sha256", kind: fixedColumn},
-	{name: "size", kind: uint32Column},
-	{name: "record_time", kind: timeColumn},
-	{name: "topic", kind: dictionaryColumn},
-	{name: "partition", kind: uint32Column},
-	{name: "offset", kind: uint64Column},
-}}
+// The columns that every table of events has, at these positions.
+const (
+	occurredAt = iota
+	subjectAt
+	typeAt
+	sourceAt
+	idAt
+	provinceCodeAt
+	schemeAt
+	provinceAt
+	province63At
+	communeAt
+	agencyAt
+	agencyLevelAt
+	serviceAt
+	procedureAt
+	serviceLevelAt
+	subjectTypeAt
+	extraAt
+	receivedAt
+	recordTimeAt
+	topicAt
+	partitionAt
+	offsetAt
+)
 
-var skippedOffsets = table{"skipped_offsets", []columnSpec{
-	{name: "topic", kind: dictionaryColumn},
-	{name: "partition", kind: uint32Column},
-	{name: "first_offset", kind: uint64Column},
-	{name: "last_offset", kind: uint64Column},
-	{name: "kind", kind: enumColumn},
-	{name: "source", kind: dictionaryColumn},
-	{name: "received_at", kind: timeColumn},
-	{name: "record_time", kind: timeColumn},
-}}
+var commonColumns = [...]columnSpec{
+	occurredAt:     {name: "occurred_at", kind: timeColumn},
+	subjectAt:      {name: "subject", kind: textColumn},
+	typeAt:         {name: "type", kind: dictionaryColumn},
+	sourceAt:       {name: "source", kind: dictionaryColumn},
+	idAt:           {name: "event_id", kind: textColumn},
+	provinceCodeAt: {name: "province_code", kind: dictionaryColumn},
+	schemeAt:       {name: "admin_scheme", kind: enumColumn},
+	provinceAt:     {name: "province", kind: dictionaryColumn},
+	province63At:   {name: "province63", kind: dictionaryColumn},
+	communeAt:      {name: "commune_code", kind: dictionaryColumn},
+	agencyAt:       {name: "agency_code", kind: dictionaryColumn},
+	agencyLevelAt:  {name: "agency_level", kind: enumColumn},
+	serviceAt:      {name: "service_id", kind: dictionaryColumn},
+	procedureAt:    {name: "procedure_code", kind: dictionaryColumn},
+	serviceLevelAt: {name: "service_level", kind: enumColumn},
+	subjectTypeAt:  {name: "subject_type", kind: enumColumn},
+	extraAt:        {name: "extra", kind: textColumn},
+	receivedAt:     {name: "received_at", kind: timeColumn},
+	recordTimeAt:   {name: "record_time", kind: timeColumn},
+	topicAt:        {name: "topic", kind: dictionaryColumn},
+	partitionAt:    {name: "partition", kind: uint32Column},
+	offsetAt:       {name: "offset", kind: uint64Column},
+}
+
+// eventColumns are the columns of a table of events: the common ones and its own.
+func eventColumns(own ...columnSpec) []columnSpec {
+	return append(commonColumns[:len(commonColumns):len(commonColumns)], own...)
+}
+
+// pseudonym is the column of a person's pseudonym. Tables that keep their rows for ever do not have it.
+var pseudonym = columnSpec{name: "subject_pid", kind: textColumn}
+
+var tables = [tableCount]table{
+	dossierEvents: {name: "dossier_events", month: "registered_on", window: 100_000, columns: eventColumns(pseudonym,
+		columnSpec{name: "registered_on", kind: dateColumn},
+		columnSpec{name: "status", kind: uint8Column},
+		columnSpec{name: "channel", kind: enumColumn},
+		columnSpec{name: "portal", kind: enumColumn},
+		columnSpec{name: "due_at", kind: timeColumn},
+		columnSpec{name: "statutory_limit", kind: uint16Column},
+		columnSpec{name: "limit_unit", kind: enumColumn},
+		columnSpec{name: "supplement_no", kind: uint8Column},
+		columnSpec{name: "vneid_authenticated", kind: enumColumn},
+		columnSpec{name: "result_form", kind: enumColumn},
+		columnSpec{name: "doc_kind", kind: enumColumn},
+		columnSpec{name: "digitised", kind: enumColumn},
+		columnSpec{name: "reused", kind: enumColumn},
+		columnSpec{name: "from_national_store", kind: enumColumn},
+		columnSpec{name: "source_db", kind: dictionaryColumn},
+		columnSpec{name: "has_file", kind: enumColumn},
+		columnSpec{name: "payment_state", kind: enumColumn},
+		columnSpec{name: "paid_online", kind: int8Column, absent: -1},
+		columnSpec{name: "amount_vnd", kind: int64Column, absent: -1},
+		columnSpec{name: "fee_total_vnd", kind: int64Column, absent: -1},
+		columnSpec{name: "collect_when", kind: uint8Column},
+		columnSpec{name: "likes", kind: int8Column, absent: absentLike},
+		columnSpec{name: "score", kind: uint8Column},
+		columnSpec{name: "sync_on_time", kind: enumColumn},
+	)},
+	authAttempts: {name: "auth_attempts", month: "occurred_at", window: 100_000, columns: eventColumns(pseudonym,
+		columnSpec{name: "relying_party", kind: dictionaryColumn},
+		columnSpec{name: "assurance_level", kind: uint8Column},
+		columnSpec{name: "auth_methods", kind: uint16Column},
+		columnSpec{name: "outcome", kind: enumColumn},
+		columnSpec{name: "error_code", kind: dictionaryColumn},
+		columnSpec{name: "latency_ms", kind: int32Column, absent: -1},
+	)},
+	dataQueries: {name: "data_queries", month: "occurred_at", window: 100_000, columns: eventColumns(pseudonym,
+		columnSpec{name: "consumer_agency", kind: dictionaryColumn},
+		columnSpec{name: "query_kind", kind: enumColumn},
+		columnSpec{name: "outcome", kind: enumColumn},
+		columnSpec{name: "latency_ms", kind: int32Column, absent: -1},
+		columnSpec{name: "records", kind: uint32Column},
+	)},
+	eidEvents: {name: "eid_events", month: "occurred_at", window: 100_000, columns: eventColumns(pseudonym,
+		columnSpec{name: "account_action", kind: enumColumn},
+		columnSpec{name: "eid_level", kind: uint8Column},
+		columnSpec{name: "document_kind", kind: enumColumn},
+		columnSpec{name: "document_action", kind: enumColumn},
+	)},
+	registerEvents: {name: "register_events", window: 10_000, columns: eventColumns(
+		columnSpec{name: "metric_id", kind: dictionaryColumn},
+		columnSpec{name: "value", kind: floatColumn},
+		columnSpec{name: "denominator", kind: floatColumn},
+		columnSpec{name: "qualifier", kind: enumColumn},
+		columnSpec{name: "as_of", kind: dateColumn},
+		columnSpec{name: "source_ref", kind: textColumn},
+		columnSpec{name: "database", kind: dictionaryColumn},
+		columnSpec{name: "criterion", kind: enumColumn},
+		columnSpec{name: "quality_field", kind: dictionaryColumn},
+		columnSpec{name: "rule_id", kind: dictionaryColumn},
+		columnSpec{name: "evaluated", kind: uint64Column},
+		columnSpec{name: "passing", kind: uint64Column},
+		columnSpec{name: "weight", kind: floatColumn, absent: 1},
+		columnSpec{name: "petition_status", kind: enumColumn},
+		columnSpec{name: "petition_class", kind: enumColumn},
+		columnSpec{name: "due_at", kind: timeColumn},
+		columnSpec{name: "likes", kind: int8Column, absent: absentLike},
+		columnSpec{name: "list", kind: enumColumn},
+		columnSpec{name: "level", kind: enumColumn},
+		columnSpec{name: "full_eligible", kind: enumColumn},
+		columnSpec{name: "written_result", kind: enumColumn},
+		columnSpec{name: "fee_offline_vnd", kind: int64Column, absent: -1},
+		columnSpec{name: "fee_online_vnd", kind: int64Column, absent: -1},
+		columnSpec{name: "task_status", kind: enumColumn},
+		columnSpec{name: "source_document", kind: textColumn},
+		columnSpec{name: "lead_agency", kind: dictionaryColumn},
+		columnSpec{name: "capability_kind", kind: enumColumn},
+		columnSpec{name: "org_id", kind: dictionaryColumn},
+		columnSpec{name: "org_kind", kind: dictionaryColumn},
+		columnSpec{name: "capability_state", kind: enumColumn},
+		columnSpec{name: "void_reason", kind: textColumn},
+	)},
+	deadLetters: {name: "dead_letters", window: 10_000, columns: []columnSpec{
+		{name: "received_at", kind: timeColumn},
+		{name: "reason", kind: dictionaryColumn},
+		{name: "field", kind: dictionaryColumn},
+		{name: "type", kind: dictionaryColumn},
+		{name: "source", kind: dictionaryColumn},
+		{name: "sha256", kind: fixedColumn},
+		{name: "size", kind: uint32Column},
+		{name: "record_time", kind: timeColumn},
+		{name: "topic", kind: dictionaryColumn},
+		{name: "partition", kind: uint32Column},
+		{name: "offset", kind: uint64Column},
+	}},
+	skippedOffsets: {name: "skipped_offsets", window: 10_000, columns: []columnSpec{
+		{name: "topic", kind: dictionaryColumn},
+		{name: "partition", kind: uint32Column},
+		{name: "first_offset", kind: uint64Column},
+		{name: "last_offset", kind: uint64Column},
+		{name: "kind", kind: enumColumn},
+		{name: "source", kind: dictionaryColumn},
+		{name: "received_at", kind: timeColumn},
+		{name: "record_time", kind: timeColumn},
+	}},
+}
 
 // Kinds of skipped offsets, as in the schema's enumeration.
 const (

@@ -3,57 +3,97 @@ package event
 import (
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"ioc.local/internal/reference"
 )
 
-const schemaFile = "../../internal/warehouse/schema/0001_raw.sql"
+// schemaFiles are the migrations that raw tables come from.
+var schemaFiles = []string{"../../internal/warehouse/schema/0001_raw.sql", "../../internal/warehouse/schema/0006_events.sql"}
 
 var kindTypes = [...]string{textColumn: "String", dictionaryColumn: "LowCardinality(String)", fixedColumn: "FixedString(32)",
-	enumColumn: "Enum8", uint8Column: "UInt8", uint16Column: "UInt16", uint32Column: "UInt32", uint64Column: "UInt64",
-	int32Column: "Int32", floatColumn: "Float64", dateColumn: "Date", timeColumn: "DateTime64(3, 'Asia/Ho_Chi_Minh')"}
+	enumColumn: "Enum8", int8Column: "Int8", uint8Column: "UInt8", uint16Column: "UInt16", uint32Column: "UInt32", uint64Column: "UInt64",
+	int32Column: "Int32", int64Column: "Int64", floatColumn: "Float64", dateColumn: "Date", timeColumn: "DateTime64(3, 'Asia/Ho_Chi_Minh')"}
 
-// schemaColumns reads the columns of a table with their types out of the schema.
-func schemaColumns(t *testing.T, name string) (names, types []string) {
-	content, err := os.ReadFile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
+// schemaColumn is a column as the schema declares it.
+type schemaColumn struct{ kind, absent string }
+
+// schemaColumns reads the columns of a table out of the schema.
+func schemaColumns(t *testing.T, name string) map[string]schemaColumn {
+	t.Helper()
+	columns := make(map[string]schemaColumn)
+	line := regexp.MustCompile(`^    (?:ADD COLUMN IF NOT EXISTS )?(\w+) +(.*?)(?: DEFAULT (\S+))? COMMENT `)
+	modified := regexp.MustCompile(`^    MODIFY COLUMN (\w+) DEFAULT (\S+),$`)
+	text := schemaText(t)
+	for _, begin := range []string{"CREATE TABLE IF NOT EXISTS " + name + "\n(\n", "ALTER TABLE " + name + "\n"} {
+		parts := strings.Split(text, begin)
+		for _, body := range parts[1:] {
+			body, _, _ = strings.Cut(body, ";\n")
+			body, _, _ = strings.Cut(body, "\n)\n")
+			for _, text := range strings.Split(body, "\n") {
+				if m := modified.FindStringSubmatch(text); m != nil {
+					c := columns[m[1]]
+					c.absent = m[2]
+					columns[m[1]] = c
+				} else if m := line.FindStringSubmatch(text); m != nil {
+					columns[m[1]] = schemaColumn{m[2], m[3]}
+				} else if !strings.HasPrefix(text, "    INDEX ") && !strings.HasPrefix(text, "    ADD INDEX ") {
+					t.Fatalf("cannot read the schema's line %q", text)
+				}
+			}
+		}
 	}
-	_, body, ok := strings.Cut(string(content), "CREATE TABLE IF NOT EXISTS "+name+"\n(\n")
-	if !ok {
+	if len(columns) == 0 {
 		t.Fatalf("the schema has no table %s", name)
 	}
-	body, _, _ = strings.Cut(body, "\n)\n")
-	line := regexp.MustCompile(`^    (\w+) +(.*?) COMMENT `)
-	for _, text := range strings.Split(body, "\n") {
-		if strings.HasPrefix(text, "    INDEX ") {
-			continue
-		}
-		m := line.FindStringSubmatch(text)
-		if m == nil {
-			t.Fatalf("cannot read the schema's line %q", text)
-		}
-		names, types = append(names, m[1]), append(types, m[2])
-	}
-	return names, types
+	return columns
 }
 
+// Every column has the type of the schema, and the schema's default is what the block leaves out.
 func TestTablesAreTheSchemas(t *testing.T) {
-	for _, table := range []*table{&dossierEvents, &authAttempts, &registerEvents, &deadLetters, &skippedOffsets} {
-		names, types := schemaColumns(t, table.name)
-		if len(names) != len(table.columns) {
-			t.Errorf("%s has %d columns, the schema %d", table.name, len(table.columns), len(names))
-			continue
-		}
-		for i, c := range table.columns {
-			want, _, _ := strings.Cut(types[i], "(")
-			if c.kind != enumColumn {
-				want = types[i]
+	for _, table := range tables {
+		columns := schemaColumns(t, table.name)
+		for _, c := range table.columns {
+			declared, ok := columns[c.name]
+			delete(columns, c.name)
+			kind := declared.kind
+			if c.kind == enumColumn {
+				kind, _, _ = strings.Cut(kind, "(")
 			}
-			if c.name != names[i] || kindTypes[c.kind] != want {
-				t.Errorf("%s: column %d is %s %s, the schema says %s %s", table.name, i, c.name, kindTypes[c.kind], names[i], types[i])
+			absent := ""
+			if c.absent != 0 {
+				absent = strconv.FormatInt(c.absent, 10)
+			}
+			if !ok || kindTypes[c.kind] != kind || declared.absent != absent {
+				t.Errorf("%s: column %s is %s, absent %q; the schema says %+v", table.name, c.name, kindTypes[c.kind], absent, declared)
 			}
 		}
+		for name := range columns {
+			t.Errorf("%s lacks the schema's column %s", table.name, name)
+		}
+		if table.month != "" && !strings.Contains(schemaText(t), "PARTITION BY toYYYYMM("+table.month+")") {
+			t.Errorf("%s is not partitioned by %s", table.name, table.month)
+		}
+	}
+}
+
+// The windows are what MigrateTwice would find in the schema.
+func TestWindowsAreTheSchemas(t *testing.T) {
+	for _, table := range tables {
+		_, body, _ := strings.Cut(schemaText(t), "CREATE TABLE IF NOT EXISTS "+table.name+"\n")
+		body, _, _ = strings.Cut(body, ";\n")
+		if want := "non_replicated_deduplication_window = " + strconv.Itoa(table.window); !strings.Contains(body, want+"\n") {
+			t.Errorf("%s: the schema does not say %s", table.name, want)
+		}
+		if got := DedupeWindow(table.name); got != table.window || got == 0 {
+			t.Errorf("%s has a window of %d", table.name, got)
+		}
+	}
+	if DedupeWindow("dossier_changes") != 0 {
+		t.Error("a table that is not raw has a window")
 	}
 }
 
@@ -61,22 +101,24 @@ func TestTablesAreTheSchemas(t *testing.T) {
 func TestEnumerationsAreTheSchemas(t *testing.T) {
 	element := regexp.MustCompile(`'(\w+)' = (\d+)`)
 	for _, event := range eventTypes {
-		names, types := schemaColumns(t, event.table.name)
-		for _, f := range append(commonFields, event.fields...) {
+		columns := schemaColumns(t, tables[event.table].name)
+		for _, f := range fieldsOf(event) {
 			if f.kind != enumField {
 				continue
 			}
-			for i, name := range names {
-				if name != f.name {
-					continue
+			name := f.name
+			if f.column != "" {
+				name = f.column
+			}
+			var got []string
+			for i, m := range element.FindAllStringSubmatch(columns[name].kind, -1) {
+				if m[2] != strconv.Itoa(i) {
+					t.Errorf("%s: %s is not number %d", name, m[1], i)
 				}
-				var got []string
-				for _, m := range element.FindAllStringSubmatch(types[i], -1) {
-					got = append(got, m[1])
-				}
-				if want := strings.Join(f.values, " "); strings.Join(got[1:], " ") != want {
-					t.Errorf("%s: the schema's values are %v, the field's %s", f.name, got, want)
-				}
+				got = append(got, m[1])
+			}
+			if len(got) == 0 || !slices.Equal(got[1:], f.values) {
+				t.Errorf("%s of %s: the schema's values are %v, the field's %s", f.name, event.name, got, f.values)
 			}
 		}
 	}
@@ -85,18 +127,34 @@ func TestEnumerationsAreTheSchemas(t *testing.T) {
 	}
 }
 
-func schemaText(t *testing.T) string {
-	content, err := os.ReadFile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
+func schemaText(t *testing.T) (text string) {
+	for _, file := range schemaFiles {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(content)
 	}
-	return string(content)
+	return text
+}
+
+// The registry of sources names types, and reference must know the same ones.
+func TestTypesAreThoseOfTheRegistry(t *testing.T) {
+	var names []string
+	for _, e := range eventTypes {
+		names = append(names, e.name)
+	}
+	if !slices.Equal(names, reference.EventTypes()) {
+		t.Errorf("types %q, a registry of sources may name %q", names, reference.EventTypes())
+	}
 }
 
 func TestCompileFindsMistakes(t *testing.T) {
 	for name, c := range map[string]eventType{
-		"no column": {name: "a.b", table: &authAttempts, fields: []field{{name: "status", kind: integerField}}},
-		"no event":  {name: "a.b", table: &deadLetters},
+		"no column": {name: "a.b", table: authAttempts, fields: []field{{name: "status", kind: integerField}}},
+		"no event":  {name: "a.b", table: deadLetters},
+		"no either": {name: "a.b", table: authAttempts, either: [2]string{"service_id", "status"}},
+		"no most":   {name: "a.b", table: registerEvents, most: [2]string{"passed", "evaluated"}},
 	} {
 		if _, err := compile(c); err == nil {
 			t.Errorf("%s: no error", name)
@@ -106,6 +164,9 @@ func TestCompileFindsMistakes(t *testing.T) {
 
 func TestFindField(t *testing.T) {
 	d := newTestDecoder(t)
+	if len(d.types) != len(eventTypes) {
+		t.Fatalf("%d types are decoded, not %d", len(d.types), len(eventTypes))
+	}
 	for _, c := range d.types {
 		for i, f := range c.fields {
 			if got := c.find([]byte(f.name)); got != i {

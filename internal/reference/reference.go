@@ -23,6 +23,9 @@ const maxSavingsBytes = 16 << 20
 type Options struct {
 	// SavingsFile is the path of a savings coefficient CSV. Empty means the embedded examples, which are not official.
 	SavingsFile string
+	// SourcesFile is the path of a registry of sources, a CSV file with the columns source, types, provinces and
+	// expected_seconds. Empty means that there is none, and every well-formed source may send everything.
+	SourcesFile string
 }
 
 // Data is the loaded reference data. It never changes and is safe for concurrent use.
@@ -40,19 +43,23 @@ type Data struct {
 
 	coefficients *Coefficients
 	calendar     *Calendar
+	sources      *Sources
 }
 
-// Load parses the embedded files and the savings file, and checks them against each other. Errors in a file are a
+// Load parses the embedded files and those of the options, and checks them against each other. Errors in a file are a
 // *PlaceError that names the file, line and column.
 func Load(options Options) (*Data, error) {
 	d := &Data{}
-	for _, load := range []func(*Data, reader) error{loadProvinces, loadServices, loadAgencies, loadStatuses, loadCalendar} {
+	for _, load := range []func(*Data, reader) error{loadProvinces, loadPopulation, loadServices, loadAgencies, loadStatuses, loadCalendar} {
 		if err := load(d, embedded); err != nil {
 			return nil, fmt.Errorf("loading reference data: %w", err)
 		}
 	}
 	if err := d.loadSavings(options.SavingsFile); err != nil {
 		return nil, fmt.Errorf("loading savings coefficients: %w", err)
+	}
+	if err := d.loadSources(options.SourcesFile); err != nil {
+		return nil, fmt.Errorf("loading the registry of sources: %w", err)
 	}
 	return d, nil
 }
@@ -87,18 +94,27 @@ func (d *Data) loadSavings(file string) error {
 		d.coefficients, err = parseCoefficients(name, content, d.services)
 		return err
 	}
-	f, err := os.Open(file)
+	content, err := readLimited(file, maxSavingsBytes)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxSavingsBytes+1))
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", file, err)
-	}
-	if len(content) > maxSavingsBytes {
-		return fmt.Errorf("%s is larger than %d bytes", file, maxSavingsBytes)
-	}
 	d.coefficients, err = parseCoefficients(file, content, d.services)
 	return err
+}
+
+// readLimited reads a file of the operator, which must not be larger than limit bytes.
+func readLimited(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", file, limit)
+	}
+	return content, nil
 }

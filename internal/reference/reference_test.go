@@ -27,14 +27,21 @@ func TestLoadCounts(t *testing.T) {
 	if diff := cmp.Diff([]int{34, 63, 25, 28, 10}, got); diff != "" {
 		t.Error(diff)
 	}
-	cities := 0
+	cities, people := 0, 0
 	for _, p := range d.Provinces34() {
+		people += p.Population
+		if p.PopulationSource == "" {
+			t.Errorf("the population of %s has no source", p.Code)
+		}
 		if p.AreaKM2 == 0 {
 			t.Errorf("%s has no area", p.Code)
 		}
 		if p.UnitTypeOn(time.Date(2026, 10, 1, 0, 0, 0, 0, TimeZone())) == UnitCity {
 			cities++
 		}
+	}
+	if people != 113_571_926 { // a sum of the file as it was checked, so that no digit changes unnoticed
+		t.Errorf("%d people live in the country", people)
 	}
 	if cities != 9 {
 		t.Errorf("%d cities in October 2026, want 9", cities)
