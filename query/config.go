@@ -10,9 +10,6 @@ import (
 type Config struct {
 	// Listen is the address to serve on, host:port; port 0 picks a free one. Default 127.0.0.1:8080.
 	Listen string `doc:"address of the public listener, host:port"`
-	// AllowUnauthenticated permits a listener that other machines can reach, although there are no keys
-	// yet and everybody who reaches it sees everything. Default false.
-	AllowUnauthenticated bool `doc:"permit a listener that other machines reach although there are no keys yet"`
 	// Hosts are the names, without ports, that requests may call the server by. On a loopback listener they
 	// add to localhost and the loopback addresses; on another one, none means any. Default none.
 	// ioc_query_requests_total{code="421"} shows that others were used.
@@ -20,6 +17,11 @@ type Config struct {
 	// MaxConcurrent is how many requests are worked on at once; more get a 503. Connections of mounted
 	// routes do not count. Default 64. ioc_query_requests_total{code="503"} shows that it was hit.
 	MaxConcurrent int `doc:"requests worked on at once; more get a 503"`
+	// RateLimit is how many requests a second each principal may make, and each address without one; more get
+	// a 429. Default 100. ioc_query_requests_total{code="429"} shows that it was hit.
+	RateLimit float64 `doc:"requests a second of each key, and of each address without one; more get a 429"`
+	// RateBurst is how many of them may come at once. Default 1000.
+	RateBurst int `doc:"requests of each key at once, above rate_limit"`
 	// RequestTimeout is how long an answer may take; then it is a 504. Default 30 s.
 	// ioc_query_requests_total{code="504"} shows that it was hit.
 	RequestTimeout time.Duration `doc:"longest time to make an answer"`
@@ -43,6 +45,8 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:          "127.0.0.1:8080",
 		MaxConcurrent:   64,
+		RateLimit:       100,
+		RateBurst:       1000,
 		RequestTimeout:  30 * time.Second,
 		MaxHeaderBytes:  16 << 10,
 		MaxURLBytes:     4 << 10,
@@ -55,7 +59,7 @@ func DefaultConfig() Config {
 
 func (c Config) validate() error {
 	var errs []error
-	for name, n := range map[string]int{"max_concurrent": c.MaxConcurrent, "max_header_bytes": c.MaxHeaderBytes, "max_url_bytes": c.MaxURLBytes} {
+	for name, n := range map[string]int{"max_concurrent": c.MaxConcurrent, "max_header_bytes": c.MaxHeaderBytes, "max_url_bytes": c.MaxURLBytes, "rate_burst": c.RateBurst} {
 		if n < 1 {
 			errs = append(errs, fmt.Errorf("query: %s is %d, must be at least 1", name, n))
 		}
@@ -67,6 +71,9 @@ func (c Config) validate() error {
 		if d <= 0 {
 			errs = append(errs, fmt.Errorf("query: %s is %s, must be above 0", name, d))
 		}
+	}
+	if !(c.RateLimit > 0) {
+		errs = append(errs, fmt.Errorf("query: rate_limit is %v, must be above 0", c.RateLimit))
 	}
 	for i, host := range c.Hosts {
 		if host == "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,11 +14,13 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
+	"ioc.local/internal/access"
 	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse/enginetest"
 	"ioc.local/query/kpi"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
@@ -29,14 +32,59 @@ func (e evaluator) Answer(ctx context.Context, q kpi.Query) (*kpi.Answer, error)
 
 type api struct {
 	t        *testing.T
+	keys     keys
 	server   *Server
 	registry *prometheus.Registry
 	client   *http.Client
 	stop     func()
 }
 
-func newAPI(t *testing.T, e evaluator, change func(*Config, *Deps)) *api {
+// keys is a list of tokens that a test changes, in place of a table.
+type keys struct {
+	mu   sync.Mutex
+	list []access.Token
+}
+
+func (k *keys) List(context.Context) ([]access.Token, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.list), nil
+}
+
+// key makes a key and waits until the server knows it. scope is as ioc token create takes it.
+func (a *api) key(role access.Role, scope string, change func(*access.Token)) string {
+	a.t.Helper()
+	parsed, err := access.ParseScope(scope)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	key, token, err := access.Mint(access.Spec{Name: string(role) + " of " + scope, Role: role, Scope: parsed})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if change != nil {
+		change(&token)
+	}
+	changed := a.server.deps.Gate.Changed()
+	a.keys.mu.Lock()
+	a.keys.list = append(a.keys.list, token)
+	a.keys.mu.Unlock()
+	if token.State(time.Now()) == "active" {
+		select {
+		case <-changed:
+		case <-time.After(patience):
+			a.t.Fatal("the key is not taken up")
+		}
+	}
+	return key
+}
+
+func newAPI(t *testing.T, e Evaluator, change func(*Config, *Deps)) *api {
 	t.Helper()
+	if _, stand := e.(evaluator); stand || e == nil { // a real one has goroutines of its own, which end later
+		before := goleak.IgnoreCurrent()
+		t.Cleanup(func() { goleak.VerifyNone(t, before) }) // the last thing that runs
+	}
 	facts, err := reference.Load(reference.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +96,13 @@ func newAPI(t *testing.T, e evaluator, change func(*Config, *Deps)) *api {
 	a := &api{t: t, registry: prometheus.NewRegistry(), client: &http.Client{Transport: &http.Transport{}, Timeout: patience}}
 	cfg := DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
-	deps := Deps{Logger: zap.NewNop(), Registry: a.registry, Evaluator: e, Catalogue: catalogue, Reference: facts}
+	gateConfig := access.DefaultConfig()
+	gateConfig.Loopback, gateConfig.Refresh = true, 10*time.Millisecond
+	gate, err := access.New(gateConfig, access.Deps{List: a.keys.List, Logger: zap.NewNop(), Registry: a.registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := Deps{Logger: zap.NewNop(), Registry: a.registry, Evaluator: e, Catalogue: catalogue, Reference: facts, Gate: gate}
 	if change != nil {
 		change(&cfg, &deps)
 	}
@@ -56,12 +110,15 @@ func newAPI(t *testing.T, e evaluator, change func(*Config, *Deps)) *api {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	go func() { ended <- a.server.Run(ctx) }()
+	go func() { ended <- gate.Run(ctx) }()
 	a.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the server ended with %v", err)
+		for range cap(ended) {
+			if err := <-ended; err != nil {
+				t.Errorf("the server ended with %v", err)
+			}
 		}
 		a.client.CloseIdleConnections()
 	})
@@ -88,6 +145,7 @@ func (a *api) do(r *http.Request) response {
 		a.t.Fatal(err)
 	}
 	_ = resp.Body.Close()
+	checkContract(a.t, r, resp, body)
 	return response{resp, string(body)}
 }
 
@@ -98,6 +156,14 @@ func (a *api) request(method, path string) *http.Request {
 		a.t.Fatal(err)
 	}
 	return r
+}
+
+// as is a GET with a key.
+func (a *api) as(key, path string) response {
+	a.t.Helper()
+	r := a.request("GET", path)
+	r.Header.Set("Authorization", "Bearer "+key)
+	return a.do(r)
 }
 
 func (a *api) get(path string) response { a.t.Helper(); return a.do(a.request("GET", path)) }

@@ -3,6 +3,7 @@ package query
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"ioc.local/internal/access"
 	"ioc.local/query/kpi"
@@ -64,7 +65,12 @@ func (s *Server) catalogueHandler() (handler, error) {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	principal, ok := access.From(r.Context())
 	if !ok {
-		return newProblem(http.StatusUnauthorized, "unauthorized", "Who asks?", "the server needs to know who asks")
+		return unauthorized("", "show a key: Authorization: Bearer …")
+	}
+	if id := r.PathValue("id"); principal.Role == access.Screen && !slices.Contains(s.deps.ScreenKPIs, id) {
+		p := forbidden("a screen may ask only for the KPIs of its boards; " + id + " is on none of them")
+		p.Parameter = "id"
+		return p
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -88,7 +94,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	etag := etagOf([]byte(r.PathValue("id")), []byte(values.Encode()), []byte(answer.Revision), []byte(answer.Definition), validated)
+	etag := etagOf([]byte(principal.Scope.String()), []byte(r.PathValue("id")), []byte(values.Encode()), []byte(answer.Revision), []byte(answer.Definition), validated)
 	if !fresh(w, r, etag) {
 		writeJSON(w, content)
 	}

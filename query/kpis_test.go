@@ -27,10 +27,13 @@ func someAnswer() *kpi.Answer {
 func TestAnswer(t *testing.T) {
 	current := someAnswer()
 	var asked kpi.Query
-	a := newAPI(t, func(_ context.Context, q kpi.Query) (*kpi.Answer, error) { asked = q; return current, nil }, nil)
+	a := newAPI(t, evaluator(func(_ context.Context, q kpi.Query) (*kpi.Answer, error) { asked = q; return current, nil }), nil)
 	first := a.get("/api/v1/kpis/on_time_rate?period=month&province=79")
-	if first.StatusCode != 200 || first.Header.Get("Content-Type") != "application/json" || first.Header.Get("Cache-Control") != "no-cache" {
+	if first.StatusCode != 200 || first.Header.Get("Content-Type") != "application/json" || first.Header.Get("Cache-Control") != "private, no-cache" {
 		t.Fatalf("got %d %v", first.StatusCode, first.Header)
+	}
+	if first.Header.Get("Vary") != "Authorization" {
+		t.Errorf("Vary is %s", first.Header.Get("Vary"))
 	}
 	for _, want := range []string{`"value":0.45652173913043476`, "<đúng hạn> & trước"} {
 		if !strings.Contains(first.body, want) {
@@ -89,7 +92,7 @@ func TestAnswer(t *testing.T) {
 
 func TestAnswerErrors(t *testing.T) {
 	var failure error
-	a := newAPI(t, func(context.Context, kpi.Query) (*kpi.Answer, error) { return nil, failure }, nil)
+	a := newAPI(t, evaluator(func(context.Context, kpi.Query) (*kpi.Answer, error) { return nil, failure }), nil)
 	secret := errors.New("SELECT 1 FROM ioc.secret at db.internal:9000")
 	f := func(err error, status int, code string) response {
 		t.Helper()

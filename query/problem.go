@@ -20,8 +20,9 @@ type problem struct {
 	Instance  string `json:"instance"`
 	Parameter string `json:"parameter,omitempty"`
 
-	retryAfter string // seconds; empty for no such header
-	cause      error  // for the log
+	retryAfter   string // seconds; empty for no such header
+	authenticate string // WWW-Authenticate; empty for no such header
+	cause        error  // for the log
 }
 
 // Error is the detail with its cause, for the log.
@@ -84,7 +85,7 @@ func problemOfQuestion(e *kpi.Error) *problem {
 	case kpi.BadRequest:
 		p = badParameter(e.Param, e.Detail)
 	case kpi.Forbidden:
-		p = newProblem(http.StatusForbidden, "forbidden", "This is not for you to see", e.Detail)
+		p = forbidden(e.Detail)
 		p.Parameter = e.Param
 	case kpi.NotFound:
 		p = notFound(e.Detail)
@@ -108,6 +109,9 @@ func writeProblem(w http.ResponseWriter, requestID string, p problem) {
 	header := w.Header()
 	if p.retryAfter != "" {
 		header.Set("Retry-After", p.retryAfter)
+	}
+	if p.authenticate != "" {
+		header.Set("WWW-Authenticate", p.authenticate)
 	}
 	header.Del("ETag")
 	header.Set("Cache-Control", "no-store")

@@ -36,7 +36,7 @@ func etagOf(parts ...[]byte) string {
 // client has it already, in which case the answer is given: 304.
 func fresh(w http.ResponseWriter, r *http.Request, etag string) bool {
 	w.Header().Set("ETag", etag)
-	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Cache-Control", "private, no-cache")
 	for _, list := range r.Header["If-None-Match"] {
 		for candidate := range strings.SplitSeq(list, ",") {
 			candidate = strings.TrimSpace(candidate)

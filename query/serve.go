@@ -46,17 +46,26 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Request-Id", rec.requestID)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Vary", "Authorization")
 	if p := s.guard(r); p != nil {
 		writeProblem(rec, rec.requestID, *p)
 		return
 	}
-	r = r.WithContext(access.With(r.Context(), access.Loopback()))
+	r, p := s.admit(r)
+	if p != nil {
+		writeProblem(rec, rec.requestID, *p)
+		return
+	}
 	refusal, pattern := s.mux.Handler(r)
 	if pattern == "" {
 		writeProblem(rec, rec.requestID, *unrouted(refusal, r, header))
 		return
 	}
 	route = pattern
+	if p := s.permit(r, pattern); p != nil {
+		writeProblem(rec, rec.requestID, *p)
+		return
+	}
 	s.mux.ServeHTTP(rec, r)
 }
 

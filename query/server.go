@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +15,9 @@ import (
 	"ioc.local/internal/reference"
 	"ioc.local/query/kpi"
 )
+
+// maxCallers bounds how many principals and addresses are remembered to count their requests.
+const maxCallers = 20_000
 
 // Evaluator answers questions about KPIs. Errors are *kpi.Error, or those of the context.
 type Evaluator interface {
@@ -29,9 +31,21 @@ type Deps struct {
 	Evaluator Evaluator
 	Catalogue *kpi.Catalogue
 	Reference *reference.Data
+	// Gate tells who asks.
+	Gate *access.Gate
 	// Routes are other faces on this listener, by a pattern of net/http such as "GET /api/v1/live". Their requests
 	// are guarded, counted and carry the principal, but they may last as long as they like.
-	Routes map[string]http.Handler
+	Routes map[string]Route
+	// ScreenKPIs are the ids that the role screen may ask for: those of the boards.
+	ScreenKPIs []string
+}
+
+// Route is another face on the listener.
+type Route struct {
+	// Least is the role that a principal needs at least. With access.Anyone requests without a key come
+	// through too, and then carry no principal.
+	Least   access.Role
+	Handler http.Handler
 }
 
 // Server is the HTTP API.
@@ -44,12 +58,14 @@ type Server struct {
 	hosts    map[string]bool // other names than loopback's that requests may use
 	anyHost  bool
 	mux      *http.ServeMux
+	least    map[string]access.Role // by pattern
+	faces    []string               // the patterns in order
+	rates    *access.Limiter
 	slots    chan struct{} // one token per request that is worked on
 }
 
 // New checks the configuration and listens, so that Addr is known and a port in use is an error here.
 // The listener is closed by Run, which must be called once, if only with a cancelled context.
-// A listener that other machines can reach is an error, unless the configuration allows it.
 func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -59,13 +75,13 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("query: resolving the address to listen on: %w", err)
 	}
 	loopback := access.IsLoopback(addr)
-	if !loopback && !cfg.AllowUnauthenticated {
-		return nil, fmt.Errorf("query: listening on %s would show everything to everybody who reaches it, since there are no keys yet: "+
-			"listen on 127.0.0.1, or set allow_unauthenticated", cfg.Listen)
+	if deps.Gate == nil {
+		return nil, errors.New("query: a gate is needed")
 	}
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Logger, hosts: make(map[string]bool), anyHost: !loopback && len(cfg.Hosts) == 0,
-		mux: http.NewServeMux(), slots: make(chan struct{}, cfg.MaxConcurrent),
+		mux: http.NewServeMux(), least: make(map[string]access.Role), slots: make(chan struct{}, cfg.MaxConcurrent),
+		rates: access.NewLimiter(cfg.RateLimit, cfg.RateBurst, maxCallers),
 	}
 	for _, host := range cfg.Hosts {
 		s.hosts[access.HostName(host)] = true
@@ -84,37 +100,6 @@ func New(cfg Config, deps Deps) (*Server, error) {
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
-
-// route sets up who answers what.
-func (s *Server) route() error {
-	catalogue, err := s.catalogueHandler()
-	if err != nil {
-		return err
-	}
-	handlers := map[string]handler{
-		"GET /api/v1/kpis":                catalogue,
-		"GET /api/v1/kpis/{id}":           s.answer,
-		"GET /api/v1/reference/provinces": s.provinces,
-		"GET /api/v1/reference/services":  s.services,
-		"GET /api/v1/reference/agencies":  s.agencies,
-	}
-	var patterns []string
-	for pattern, h := range handlers {
-		patterns = append(patterns, pattern)
-		s.mux.Handle(pattern, s.bounded(h))
-	}
-	for pattern, h := range s.deps.Routes {
-		patterns = append(patterns, pattern)
-		s.mux.Handle(pattern, h)
-	}
-	if _, mounted := s.deps.Routes["GET /{$}"]; !mounted {
-		slices.Sort(patterns)
-		s.mux.Handle("GET /{$}", s.bounded(func(w http.ResponseWriter, r *http.Request) error {
-			return document(w, r, map[string]any{"name": "ioc", "faces": patterns})
-		}))
-	}
-	return nil
-}
 
 // Run serves until the context ends. Then it accepts no more, waits for the requests that are
 // being worked on, for ShutdownTimeout at the most, and returns. Connections that a mounted

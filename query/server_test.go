@@ -68,7 +68,9 @@ func TestHosts(t *testing.T) {
 }
 
 func TestListeners(t *testing.T) {
-	facts := newAPI(t, nil, nil).server.deps
+	closed := newAPI(t, nil, nil)
+	closed.stop()
+	facts := closed.server.deps
 	f := func(listen string, change func(*Config), want string) {
 		t.Helper()
 		cfg := DefaultConfig()
@@ -76,7 +78,7 @@ func TestListeners(t *testing.T) {
 		if change != nil {
 			change(&cfg)
 		}
-		s, err := New(cfg, Deps{Logger: facts.Logger, Registry: prometheus.NewRegistry(), Catalogue: facts.Catalogue, Reference: facts.Reference})
+		s, err := New(cfg, Deps{Logger: facts.Logger, Registry: prometheus.NewRegistry(), Catalogue: facts.Catalogue, Reference: facts.Reference, Gate: facts.Gate})
 		if err == nil {
 			_ = s.listener.Close()
 			t.Fatalf("listening on %s is no error, want %s", listen, want)
@@ -85,30 +87,39 @@ func TestListeners(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	f(":0", nil, "allow_unauthenticated")
-	f("0.0.0.0:0", nil, "allow_unauthenticated")
-	f("[::]:0", nil, "allow_unauthenticated")
 	f("127.0.0.1", nil, "address")
 	f("127.0.0.1:0", func(c *Config) { c.MaxConcurrent = 0 }, "max_concurrent is 0")
+	f("127.0.0.1:0", func(c *Config) { c.RateLimit = 0 }, "rate_limit is 0")
 	f("127.0.0.1:0", func(c *Config) { c.RequestTimeout = -1 }, "request_timeout is -1ns")
 
-	open := newAPI(t, nil, func(c *Config, _ *Deps) { c.Listen, c.AllowUnauthenticated = "0.0.0.0:0", true })
-	r := open.request("GET", "/")
-	r.URL.Host = fmt.Sprintf("127.0.0.1:%d", open.server.Addr().(*net.TCPAddr).Port)
-	r.Host = "ioc.example.vn"
-	if got := open.do(r); got.StatusCode != 200 {
-		t.Errorf("the open listener answers %d", got.StatusCode)
+	open := newAPI(t, nil, func(c *Config, _ *Deps) { c.Listen = "0.0.0.0:0" })
+	key := open.key(access.Viewer, "national", nil)
+	named := func(path string, headers ...string) response { // by another name, as other machines do
+		r := open.request("GET", path)
+		r.URL.Host = fmt.Sprintf("127.0.0.1:%d", open.server.Addr().(*net.TCPAddr).Port)
+		r.Host = "ioc.example.vn"
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		return open.do(r)
+	}
+	if got := named("/api/v1/kpis", "Authorization", "Bearer "+key); got.StatusCode != 200 {
+		t.Errorf("with a key the open listener answers %d", got.StatusCode)
+	}
+	open.problem(named("/api/v1/kpis"), 401, "unauthorized")
+	if got := named("/"); got.StatusCode != 200 || !strings.Contains(got.body, `"principal":null`) {
+		t.Errorf("without a key the index is %d %s", got.StatusCode, got.body)
 	}
 }
 
 func TestPanic(t *testing.T) {
 	fail := true
-	a := newAPI(t, func(context.Context, kpi.Query) (*kpi.Answer, error) {
+	a := newAPI(t, evaluator(func(context.Context, kpi.Query) (*kpi.Answer, error) {
 		if fail {
 			panic("secret")
 		}
 		return someAnswer(), nil
-	}, func(c *Config, _ *Deps) { c.MaxConcurrent = 1 })
+	}), func(c *Config, _ *Deps) { c.MaxConcurrent = 1 })
 	if r := a.get(ask); strings.Contains(r.body, "secret") || strings.Contains(r.body, ".go") {
 		t.Errorf("the problem shows what it must not: %s", r.body)
 	} else {
@@ -143,7 +154,7 @@ func (b *blocking) answer(ctx context.Context, _ kpi.Query) (*kpi.Answer, error)
 
 func TestBusy(t *testing.T) {
 	b := newBlocking()
-	a := newAPI(t, b.answer, func(c *Config, _ *Deps) { c.MaxConcurrent = 1 })
+	a := newAPI(t, evaluator(b.answer), func(c *Config, _ *Deps) { c.MaxConcurrent = 1 })
 	first := make(chan response)
 	go func() { first <- a.get(ask) }()
 	<-b.asked
@@ -163,13 +174,13 @@ func TestBusy(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	b := newBlocking()
-	a := newAPI(t, b.answer, func(c *Config, _ *Deps) { c.RequestTimeout = 20 * time.Millisecond })
+	a := newAPI(t, evaluator(b.answer), func(c *Config, _ *Deps) { c.RequestTimeout = 20 * time.Millisecond })
 	a.problem(a.get(ask), 504, "timeout")
 }
 
 func TestCancelledRequestCancelsItsQuery(t *testing.T) {
 	b := newBlocking()
-	a := newAPI(t, b.answer, nil)
+	a := newAPI(t, evaluator(b.answer), nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
@@ -193,7 +204,7 @@ func TestCancelledRequestCancelsItsQuery(t *testing.T) {
 
 func TestShutdownFinishesRequests(t *testing.T) {
 	b := newBlocking()
-	a := newAPI(t, b.answer, nil)
+	a := newAPI(t, evaluator(b.answer), nil)
 	got := make(chan response)
 	go func() { got <- a.get(ask) }()
 	<-b.asked
@@ -220,7 +231,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 
 func TestShutdownIsBounded(t *testing.T) {
 	b := newBlocking()
-	a := newAPI(t, b.answer, func(c *Config, _ *Deps) { c.ShutdownTimeout = 20 * time.Millisecond })
+	a := newAPI(t, evaluator(b.answer), func(c *Config, _ *Deps) { c.ShutdownTimeout = 20 * time.Millisecond })
 	done := make(chan error)
 	go func() {
 		_, err := a.client.Do(a.request("GET", ask))
@@ -255,9 +266,9 @@ func TestMountedRoute(t *testing.T) {
 	})
 	b := newBlocking()
 	close(b.release)
-	a := newAPI(t, b.answer, func(c *Config, d *Deps) {
+	a := newAPI(t, evaluator(b.answer), func(c *Config, d *Deps) {
 		c.MaxConcurrent, c.RequestTimeout = 1, 20*time.Millisecond
-		d.Routes = map[string]http.Handler{"GET /api/v1/live": echo}
+		d.Routes = map[string]Route{"GET /api/v1/live": {access.Screen, echo}}
 	})
 	conn, err := net.Dial("tcp", a.server.Addr().String())
 	if err != nil {

@@ -18,11 +18,11 @@ import (
 type channel struct {
 	board *Board
 	scope string // as clients write it
-	code  string // as publications write it
+	cells []cell // what there is to know
 	limit int    // of history
 
 	live      bool              // whether state follows the publications
-	state     []json.RawMessage // by position in the board, nil where unknown
+	state     []json.RawMessage // by cell, nil where unknown
 	contents  [][]byte          // the same values without their revision, to tell whether they changed
 	offset    uint64            // of state
 	asOf      time.Time
@@ -34,12 +34,19 @@ type channel struct {
 	idleSince time.Time // when the last watcher left
 }
 
+// cell is a place for one value: a KPI of the board at one scope of the publications.
+type cell struct {
+	kpi      BoardKPI
+	code     string // as publications write the scope
+	province string // as values write it; empty in channels of one scope
+}
+
 // delta is what changed between two offsets.
 type delta struct {
 	offset    uint64
 	asOf      time.Time
 	published time.Time
-	values    []json.RawMessage // by position in the board, nil where unchanged
+	values    []json.RawMessage // by cell, nil where unchanged
 	conflated bool
 	frame     *frame // nil for a conflated delta, which belongs to one connection and is encoded when written
 }
@@ -47,8 +54,8 @@ type delta struct {
 // wake makes a channel follow the publications, from p on, which is nil before the first.
 func (c *channel) wake(p *kpi.Publication) error {
 	c.live = true
-	c.state = make([]json.RawMessage, len(c.board.KPIs))
-	c.contents = make([][]byte, len(c.board.KPIs))
+	c.state = make([]json.RawMessage, len(c.cells))
+	c.contents = make([][]byte, len(c.cells))
 	c.offset++ // what the clients of before the pause know is not this state
 	if p == nil {
 		return nil
@@ -64,18 +71,19 @@ func (c *channel) sleep() {
 	c.asOf, c.published = time.Time{}, time.Time{}
 }
 
-// update takes over a publication's values and returns those that changed, by position; nil if none did.
+// update takes over a publication's values and returns those that changed, by cell; nil if none did.
 // A value that the publication lacks, or that has no JSON (which is the error), stays as it was. So does one
 // of which only the revision is another: what it says of the older one is still true.
 func (c *channel) update(p *kpi.Publication) (changed []json.RawMessage, err error) {
 	c.asOf, c.published, c.snapshot = p.AsOf, p.At, nil
 	var errs []error
-	for i, k := range c.board.KPIs {
-		answer, ok := p.Values[kpi.Key{KPI: k.ID, Scope: c.code, Period: k.Period}]
+	for i, place := range c.cells {
+		k := place.kpi
+		answer, ok := p.Values[kpi.Key{KPI: k.ID, Scope: place.code, Period: k.Period}]
 		if !ok {
 			continue
 		}
-		value := valueOf(k, answer)
+		value := valueOf(place, answer)
 		value.Revision = ""
 		content, err := encode(value)
 		if err != nil {

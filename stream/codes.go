@@ -16,6 +16,7 @@ const (
 	CodeBadMessage      = 4100
 	CodeMessageTooBig   = 4101
 	CodeTooManyMessages = 4102
+	CodeNotAllowed      = 4103
 )
 
 // reasons are what the close frame says. Each tells whether to reconnect, for
@@ -28,6 +29,7 @@ var reasons = map[int]string{
 	CodeBadMessage:      "bad message: do not reconnect",
 	CodeMessageTooBig:   "message too big: do not reconnect",
 	CodeTooManyMessages: "too many messages: do not reconnect",
+	CodeNotAllowed:      "no longer allowed: do not reconnect",
 }
 
 func codeLabel(code int) string { return strconv.Itoa(code) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -68,7 +69,8 @@ func TestRealEvaluator(t *testing.T) {
 	defer c.close()
 	c.send(`{"type":"subscribe","board":"overview","scope":"province:79"}`)
 	values := make(map[string]json.RawMessage) // newest of each KPI
-	for len(values) < len(boards[0].KPIs) || !strings.Contains(string(values["auth_transactions"]), `"numerator":46`) {
+	read := func() {
+		t.Helper()
 		content, err := c.next()
 		if err != nil {
 			t.Fatal(err)
@@ -82,34 +84,53 @@ func TestRealEvaluator(t *testing.T) {
 			values[name] = v
 		}
 	}
-	for _, k := range boards[0].KPIs {
-		definition, _ := catalogue.Get(k.ID)
-		if definition.Kind == kpi.KindAge {
-			continue // it is another one a moment later
-		}
-		question, err := kpi.ParseQuery(catalogue, k.ID, url.Values{"province": {"79"}}, kpi.Scope{National: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := evaluator.Evaluate(ctx, question)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := encode(answer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var api, feed map[string]json.RawMessage
-		if err := json.Unmarshal(content, &api); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(values[k.ID], &feed); err != nil {
-			t.Fatal(err)
-		}
-		for _, member := range []string{"value", "numerator", "denominator", "baseline", "unit", "status", "coverage", "as_of", "revision", "definition", "exact"} {
-			if !bytes.Equal(api[member], feed[member]) {
-				t.Errorf("%s: %s is %s in the API and %s in the feed", k.ID, member, api[member], feed[member])
+	for len(values) < len(boards[0].KPIs) || !strings.Contains(string(values["auth_transactions"]), `"numerator":46`) {
+		read()
+	}
+	differences := func() (all []string) {
+		t.Helper()
+		for _, k := range boards[0].KPIs {
+			definition, _ := catalogue.Get(k.ID)
+			if definition.Kind == kpi.KindAge {
+				continue // it is another one a moment later
+			}
+			question, err := kpi.ParseQuery(catalogue, k.ID, url.Values{"province": {"79"}}, kpi.Scope{National: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := evaluator.Answer(ctx, question)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, err := encode(answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var api, feed map[string]json.RawMessage
+			if err := json.Unmarshal(content, &api); err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(values[k.ID], &feed); err != nil {
+				t.Fatal(err)
+			}
+			for _, member := range []string{"value", "numerator", "denominator", "baseline", "official", "rank", "unit", "status", "coverage", "as_of", "revision", "definition", "exact"} {
+				if !bytes.Equal(api[member], feed[member]) {
+					all = append(all, fmt.Sprintf("%s: %s is %s in the API and %s in the feed", k.ID, member, api[member], feed[member]))
+				}
 			}
 		}
+		return all
+	}
+	// The minute may end in between, and with it the as_of of what has no events: then the feed says so in a moment.
+	found := differences()
+	for range 3 {
+		if len(found) == 0 {
+			return
+		}
+		read()
+		found = differences()
+	}
+	for _, difference := range found {
+		t.Error(difference)
 	}
 }

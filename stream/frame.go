@@ -142,6 +142,7 @@ func encode(v any) ([]byte, error) {
 type valueMessage struct {
 	KPI         string        `json:"kpi"`
 	Period      string        `json:"period"`
+	Province    string        `json:"province,omitempty"` // only in channels of all provinces
 	Unit        string        `json:"unit"`
 	AsOf        kpi.Time      `json:"as_of"`
 	Revision    string        `json:"revision"`
@@ -149,19 +150,22 @@ type valueMessage struct {
 	Numerator   *int64        `json:"numerator"`
 	Denominator *int64        `json:"denominator"`
 	Baseline    *kpi.Baseline `json:"baseline"`
+	Official    *kpi.Baseline `json:"official"`
 	Target      *float64      `json:"target"`
 	Status      kpi.Status    `json:"status"`
 	Coverage    kpi.Coverage  `json:"coverage"`
 	Definition  string        `json:"definition"`
 	Exact       bool          `json:"exact"`
+	Suppressed  bool          `json:"suppressed,omitempty"`
+	Rank        *kpi.Rank     `json:"rank,omitempty"`
 	Notes       []string      `json:"notes,omitempty"`
 }
 
-func valueOf(k BoardKPI, a *kpi.Answer) valueMessage {
+func valueOf(place cell, a *kpi.Answer) valueMessage {
 	v := valueMessage{
-		KPI: k.ID, Period: k.Period, Unit: a.Unit, AsOf: a.AsOf, Revision: a.Revision,
-		Value: a.Value, Numerator: a.Numerator, Denominator: a.Denominator, Baseline: a.Baseline, Target: a.Target,
-		Status: a.Status, Coverage: a.Coverage, Definition: a.Definition, Exact: a.Exact,
+		KPI: place.kpi.ID, Period: place.kpi.Period, Province: place.province, Unit: a.Unit, AsOf: a.AsOf, Revision: a.Revision,
+		Value: a.Value, Numerator: a.Numerator, Denominator: a.Denominator, Baseline: a.Baseline, Official: a.Official, Target: a.Target,
+		Status: a.Status, Coverage: a.Coverage, Definition: a.Definition, Exact: a.Exact, Suppressed: a.Suppressed, Rank: a.Rank,
 	}
 	for _, n := range a.Notes {
 		v.Notes = append(v.Notes, n.Code)

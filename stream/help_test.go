@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,36 @@ type feed struct {
 	server    *httptest.Server
 	publisher *fakePublisher
 	registry  *prometheus.Registry
+	keys      *keys
+	gate      *access.Gate
 	stop      func()
+}
+
+// keys is a list of tokens that a test changes, in place of a table.
+type keys struct {
+	mu   sync.Mutex
+	list []access.Token
+	err  error
+}
+
+func (k *keys) List(context.Context) ([]access.Token, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.list), k.err
+}
+
+// set changes the list and waits until the gate has told of it.
+func (f *feed) set(err error, list ...access.Token) {
+	f.t.Helper()
+	changed := f.gate.Changed()
+	f.keys.mu.Lock()
+	f.keys.list, f.keys.err = list, err
+	f.keys.mu.Unlock()
+	select {
+	case <-changed:
+	case <-time.After(patience):
+		f.t.Fatal("the gate tells of no change")
+	}
 }
 
 // fakePublisher stands in for the evaluator, so that a test can say what is published when.
@@ -94,8 +124,13 @@ func newFeed(t testing.TB, cfg Config, change func(*Deps)) *feed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &feed{t: t, publisher: &fakePublisher{out: make(chan *kpi.Publication)}, registry: prometheus.NewRegistry()}
-	deps := Deps{Logger: zap.NewNop(), Registry: f.registry, Publisher: f.publisher, Boards: testBoards, Reference: facts}
+	f := &feed{t: t, publisher: &fakePublisher{out: make(chan *kpi.Publication)}, registry: prometheus.NewRegistry(), keys: &keys{}}
+	gateConfig := access.DefaultConfig()
+	gateConfig.Loopback, gateConfig.Refresh, gateConfig.Keep = true, 10*time.Millisecond, time.Second
+	if f.gate, err = access.New(gateConfig, access.Deps{List: f.keys.List, Logger: zap.NewNop(), Registry: f.registry}); err != nil {
+		t.Fatal(err)
+	}
+	deps := Deps{Logger: zap.NewNop(), Registry: f.registry, Publisher: f.publisher, Gate: f.gate, Boards: testBoards, Reference: facts}
 	if change != nil {
 		change(&deps)
 	}
@@ -103,19 +138,26 @@ func newFeed(t testing.TB, cfg Config, change func(*Deps)) *feed {
 		t.Fatal(err)
 	}
 	f.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		principal := access.Loopback()
+		principal, err := f.gate.Authenticate(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+			return
+		}
 		if p := r.Header.Get("Test-Provinces"); p != "" {
 			principal.Scope = access.Scope{Provinces: strings.Split(p, ",")}
 		}
 		f.hub.ServeHTTP(w, r.WithContext(access.With(r.Context(), principal)))
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	go func() { ended <- f.hub.Run(ctx) }()
+	go func() { ended <- f.gate.Run(ctx) }()
 	f.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the hub ended with %v", err)
+		for range cap(ended) {
+			if err := <-ended; err != nil {
+				t.Errorf("the hub ended with %v", err)
+			}
 		}
 		f.server.Close()
 	})

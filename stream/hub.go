@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"ioc.local/internal/access"
 	"ioc.local/internal/reference"
 	"ioc.local/query/kpi"
 )
@@ -39,6 +41,8 @@ type Deps struct {
 	Logger    *zap.Logger
 	Registry  prometheus.Registerer
 	Publisher Publisher
+	// Gate tells when a client is no longer allowed.
+	Gate *access.Gate
 	// Boards are what clients can subscribe to.
 	Boards []Board
 	// Reference tells which provinces there are.
@@ -59,7 +63,7 @@ type Hub struct {
 	sent    counters
 	epoch   string
 	boards  map[string]*Board
-	scopes  map[string]string // as clients write them to as publications do
+	scopes  map[string]scope // by the name that clients write
 
 	releases []func() // of the publisher's interest
 
@@ -78,10 +82,49 @@ type Hub struct {
 
 type channelKey struct{ board, scope string }
 
+// The scopes that are not one province's.
+const (
+	scopeNational  = "national"
+	scopeProvinces = "provinces" // each province by itself, in one channel
+)
+
+// scope is a scope of the feed.
+type scope struct {
+	codes []string // as publications write them
+	each  bool     // whether values say which province they are of
+}
+
+// allows tells whether a principal may see a scope of the feed, by the contract's rules: national totals are for all,
+// since no board holds a sensitive KPI.
+func (s scope) allows(p access.Principal) bool {
+	if s.each {
+		return p.Scope.National
+	}
+	return s.codes[0] == kpi.National || p.Scope.Contains(s.codes[0])
+}
+
+// cells are the places for the values of a board at the scope.
+func (s scope) cells(board *Board) []cell {
+	var cells []cell
+	for _, k := range board.KPIs {
+		for _, code := range s.codes {
+			place := cell{kpi: k, code: code}
+			if s.each {
+				place.province = code
+			}
+			cells = append(cells, place)
+		}
+	}
+	return cells
+}
+
 // New checks the configuration and asks the publisher for what the boards show.
 func New(cfg Config, deps Deps) (*Hub, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if deps.Gate == nil {
+		return nil, errors.New("stream: a gate is needed")
 	}
 	epoch := make([]byte, 8)
 	if _, err := rand.Read(epoch); err != nil {
@@ -89,12 +132,15 @@ func New(cfg Config, deps Deps) (*Hub, error) {
 	}
 	h := &Hub{
 		cfg: cfg, deps: deps, log: deps.Logger, epoch: hex.EncodeToString(epoch),
-		boards: make(map[string]*Board), scopes: map[string]string{"national": kpi.National},
+		boards: make(map[string]*Board), scopes: map[string]scope{scopeNational: {codes: []string{kpi.National}}},
 		conns: make(map[*conn]struct{}), channels: make(map[channelKey]*channel), heardAt: time.Now(),
 	}
+	all := scope{each: true}
 	for _, p := range deps.Reference.Provinces34() {
-		h.scopes["province:"+p.Code] = p.Code
+		h.scopes["province:"+p.Code] = scope{codes: []string{p.Code}}
+		all.codes = append(all.codes, p.Code)
 	}
+	h.scopes[scopeProvinces] = all
 	for i := range deps.Boards {
 		board := &deps.Boards[i]
 		h.boards[board.ID] = board
@@ -124,6 +170,8 @@ func (h *Hub) Run(ctx context.Context) error {
 			release()
 		}
 	}()
+	changed := h.deps.Gate.Changed()
+	h.review()
 	h.publish(h.deps.Publisher.Current())
 	beat := time.NewTicker(h.cfg.Heartbeat)
 	defer beat.Stop()
@@ -134,6 +182,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			h.shutdown()
 			return nil
+		case <-changed:
+			changed = h.deps.Gate.Changed()
+			h.review()
 		case p, ok := <-publications:
 			if !ok {
 				publications = nil // the evaluator ended before us; the beats will tell
@@ -145,6 +196,30 @@ func (h *Hub) Run(ctx context.Context) error {
 			h.toAll(pingFrame)
 		}
 	}
+}
+
+// review ends the connections of those who are no longer allowed.
+func (h *Hub) review() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		h.check(c)
+	}
+}
+
+// check ends a connection whose principal is no longer allowed. Where that cannot be told, because the keys have not
+// been read for too long, the client is to come back. The lock must be held.
+func (h *Hub) check(c *conn) {
+	err := h.deps.Gate.Check(c.principal)
+	if err == nil {
+		return
+	}
+	var refusal *access.Refusal
+	if errors.As(err, &refusal) && refusal.Reason == access.Unavailable {
+		c.out.finish(&closing{code: CodeInternal})
+		return
+	}
+	c.out.finish(&closing{code: CodeNotAllowed})
 }
 
 // publish sends each watched channel's delta to those who watch it.

@@ -92,9 +92,12 @@ func (m *model) follow(c *client) error {
 }
 
 func keyOf(value json.RawMessage) string {
-	var k struct{ KPI, Period string }
+	var k struct{ KPI, Period, Province string }
 	if err := json.Unmarshal(value, &k); err != nil {
 		return err.Error()
+	}
+	if k.Province != "" {
+		return k.KPI + "/" + k.Period + "/" + k.Province
 	}
 	return k.KPI + "/" + k.Period
 }
@@ -152,7 +155,7 @@ func TestConverges(t *testing.T) {
 		}
 		models := make([]*model, rapid.IntRange(1, 4).Draw(rt, "clients"))
 		for i := range models {
-			models[i] = &model{board: "overview", scope: rapid.SampledFrom([]string{"national", "province:79"}).Draw(rt, "scope")}
+			models[i] = &model{board: "overview", scope: rapid.SampledFrom([]string{"national", "province:79", "provinces"}).Draw(rt, "scope")}
 		}
 		// watched waits until the server has seen every connection and every disconnection.
 		watched := func() {
@@ -201,7 +204,7 @@ func TestConverges(t *testing.T) {
 				connect(m, &resume{m.epoch, m.offset})
 			}
 		}
-		values["dossiers_received/national/today"], values["dossiers_received/79/today"] = 1000, 1000
+		values["dossiers_received/national/today"], values["dossiers_received/79/today"] = 1000, 1000 // the latter in provinces too
 		publish()
 		for _, m := range models {
 			if m.client == nil {

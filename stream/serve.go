@@ -57,6 +57,7 @@ func (h *Hub) upgrader() *websocket.Upgrader {
 		ReadBufferSize:   bufferBytes,
 		WriteBufferSize:  bufferBytes,
 		WriteBufferPool:  &h.buffers,
+		Subprotocols:     []string{access.Protocol}, // never the one with the key
 		CheckOrigin:      h.allowedOrigin,
 		Error: func(w http.ResponseWriter, _ *http.Request, status int, _ error) {
 			switch status {
@@ -137,6 +138,7 @@ func (h *Hub) join(c *conn) {
 	if len(h.late) > 0 {
 		c.out.replace(h.lateFrame())
 	}
+	h.check(c) // what changed since the request was let in, and before it was among the connections
 }
 
 // part forgets a client.

@@ -11,13 +11,13 @@ func (h *Hub) subscribe(c *conn, m message) {
 		c.reject(m, "unknown_board", "there is no board %q", m.Board)
 		return
 	}
-	code, ok := h.scopes[m.Scope]
+	scope, ok := h.scopes[m.Scope]
 	if !ok {
-		c.reject(m, "unknown_scope", "there is no scope %q: it is national or province: and a code of the 34-scheme", m.Scope)
+		c.reject(m, "unknown_scope", "there is no scope %q: it is national, provinces, or province: and a code of the 34-scheme", m.Scope)
 		return
 	}
-	if m.Scope != "national" && !c.principal.Scope.Contains(code) {
-		c.reject(m, "forbidden_scope", "you may not see %s", m.Scope)
+	if !scope.allows(c.principal) {
+		c.reject(m, "forbidden_scope", "%s is outside your scope, which is %s", m.Scope, c.principal.Scope)
 		return
 	}
 
@@ -26,7 +26,7 @@ func (h *Hub) subscribe(c *conn, m message) {
 	key := channelKey{m.Board, m.Scope}
 	ch := h.channels[key]
 	if ch == nil {
-		ch = &channel{board: board, scope: m.Scope, code: code, limit: h.cfg.HistoryFrames, watchers: make(map[*conn]struct{})}
+		ch = &channel{board: board, scope: m.Scope, cells: scope.cells(board), limit: h.cfg.HistoryFrames, watchers: make(map[*conn]struct{})}
 		h.channels[key] = ch
 	}
 	if _, again := c.watching[ch]; again {

@@ -45,27 +45,20 @@ func newSchema() *cobra.Command {
 	status := &cobra.Command{
 		Use: "status", Short: "List the migrations and whether the database has them", Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd, nil)
-			if err != nil {
-				return err
-			}
-			client, err := warehouse.Open(cmd.Context(), cfg.warehouse())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = client.Close() }()
-			states, err := warehouse.MigrationStates(cmd.Context(), client)
-			if err != nil {
-				return err
-			}
-			for _, s := range states {
-				word := "pending"
-				if s.Applied {
-					word = "applied"
+			return withClient(cmd, func(ctx context.Context, _ Config, client *warehouse.Client) error {
+				states, err := warehouse.MigrationStates(ctx, client)
+				if err != nil {
+					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s %.12s\n", word, s.Name, s.Checksum)
-			}
-			return nil
+				for _, s := range states {
+					word := "pending"
+					if s.Applied {
+						word = "applied"
+					}
+					fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s %.12s\n", word, s.Name, s.Checksum)
+				}
+				return nil
+			})
 		},
 	}
 	print := &cobra.Command{

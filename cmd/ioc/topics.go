@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -21,31 +22,24 @@ decision to read the log as it is now, from the given offset on; a running inges
 seconds. Rows of the new incarnation carry the topic name with @1, @2, … so that their offsets stay unique.
 Events that both the old and the new log hold are counted twice if they are read again: choose --from accordingly.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := loadConfig(cmd, nil)
-			if err != nil {
-				return err
-			}
 			if partition < 0 || from < 0 || reason == "" {
 				return &usageError{errors.New("--partition, --from and --reason are needed")}
 			}
-			client, err := warehouse.Open(cmd.Context(), cfg.warehouse())
-			if err != nil {
+			return withClient(cmd, func(ctx context.Context, cfg Config, client *warehouse.Client) error {
+				stop, err := ingest.StopReason(ctx, cfg.ingest(), client, args[0], int(partition))
+				if err != nil {
+					return err
+				}
+				if stop == nil {
+					return fmt.Errorf("%s/%d is not stopped: adopting its log would count its events again", args[0], partition)
+				}
+				incarnation, err := warehouse.AdoptTopic(ctx, client, args[0], uint32(partition), uint64(from), reason)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%d goes on from offset %d as incarnation %d.\n", args[0], partition, from, incarnation)
 				return err
-			}
-			defer func() { _ = client.Close() }()
-			stop, err := ingest.StopReason(cmd.Context(), cfg.ingest(), client, args[0], int(partition))
-			if err != nil {
-				return err
-			}
-			if stop == nil {
-				return fmt.Errorf("%s/%d is not stopped: adopting its log would count its events again", args[0], partition)
-			}
-			incarnation, err := warehouse.AdoptTopic(cmd.Context(), client, args[0], uint32(partition), uint64(from), reason)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%d goes on from offset %d as incarnation %d.\n", args[0], partition, from, incarnation)
-			return err
+			})
 		},
 	}
 	configFlags(adopt, nil)

@@ -6,7 +6,10 @@ import (
 	"testing"
 
 	"ioc.local/internal/access"
+	"ioc.local/internal/warehouse/enginetest"
 )
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 func TestIsLoopbackHost(t *testing.T) {
 	f := func(host string, want bool) {
@@ -65,7 +68,56 @@ func TestFrom(t *testing.T) {
 		t.Errorf("an empty context has the principal %+v", p)
 	}
 	p, ok := access.From(access.With(context.Background(), access.Loopback()))
-	if !ok || p.Role != access.Viewer || !p.Scope.National {
+	if !ok || p.Role != access.Operator || !p.Scope.National {
 		t.Errorf("got %+v, %v; want the loopback principal", p, ok)
+	}
+}
+
+func TestRoles(t *testing.T) {
+	order := []access.Role{access.Anyone, access.Screen, access.Viewer, access.Analyst, access.Operator}
+	for i, own := range order {
+		for j, least := range order {
+			if got := own.Allows(least); got != (i >= j) {
+				t.Errorf("%s where %s is needed: %v", own, least, got)
+			}
+		}
+		if own.Allows("") || own.Allows("admin") || access.Role("admin").Allows(own) || access.Role("").Allows(own) {
+			t.Errorf("a role that does not exist counts beside %s", own)
+		}
+	}
+	for _, text := range []string{"", "anyone", "Viewer", "admin"} {
+		if role, err := access.ParseRole(text); err == nil {
+			t.Errorf("%q is the role %q", text, role)
+		}
+	}
+	if role, err := access.ParseRole("screen"); err != nil || role != access.Screen {
+		t.Errorf("screen is %q, %v", role, err)
+	}
+}
+
+func TestParseScope(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		s, err := access.ParseScope(text)
+		got := s.String()
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%q is %s (%v), want %s", text, got, err, want)
+		}
+	}
+	f("national", "national")
+	f("79", "79")
+	f("79,01", "01,79")
+	f("79, 79,01", "01,79")
+	f("", "error")
+	f("all", "error")
+	f("79,", "error")
+	f("79,national", "error")
+	f("*", "error")
+	f("079", "error")
+	if s := (access.Scope{}).String(); s != "none" {
+		t.Errorf("the empty scope is %s", s)
 	}
 }

@@ -50,7 +50,7 @@ func setScalar(v reflect.Value, text string) error {
 		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 	}
 	if v.Type() == durationType {
-		d, err := parseDuration(text)
+		d, err := ParseDuration(text)
 		if err != nil {
 			return err
 		}
@@ -94,8 +94,8 @@ func numberError(text, want string, err error) error {
 	return fmt.Errorf("%q is not %s", text, want)
 }
 
-// parseDuration reads Go durations and whole days.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration reads durations as configurations write them: those of Go, and whole days such as 90d.
+func ParseDuration(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		if n, err := strconv.ParseInt(days, 10, 16); err == nil {
 			return time.Duration(n) * 24 * time.Hour, nil
