@@ -1,9 +1,6 @@
 package main
 
 import (
-	"io"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"ioc.local/internal/produce"
@@ -28,12 +25,8 @@ func newIngestFile() *cobra.Command {
 				return err
 			}
 			defer func() { _ = kafka.Close() }()
-			var progress io.Writer
-			if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-				progress = os.Stderr
-			}
 			summary, err := produce.File(cmd.Context(), args[0], produce.FileOptions{FallbackTopic: fallback},
-				produce.FileDeps{Sink: kafka.Write, Stdin: cmd.InOrStdin(), Progress: progress})
+				produce.FileDeps{Sink: kafka.Write, Stdin: cmd.InOrStdin(), Progress: stderrTerminal()})
 			if printErr := summary.Print(cmd.OutOrStdout()); err == nil {
 				err = printErr
 			}

@@ -52,23 +52,27 @@ type FileDeps struct {
 // The summary is valid with any error. A Stdin that is an io.Closer is closed at the end. A read of a terminal
 // ends only with its next line, even so.
 func File(ctx context.Context, path string, options FileOptions, deps FileDeps) (Summary, error) {
-	f := &fileProducer{deps: deps, fallback: options.FallbackTopic, summary: Summary{Name: path, Produced: map[string]int64{}}}
+	if path == "-" {
+		return Lines(ctx, "standard input", deps.Stdin, -1, options, deps)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return Summary{Name: path}, fmt.Errorf("ingesting a file: %w", err)
+	}
+	defer file.Close()
+	size := int64(-1)
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return Lines(ctx, path, file, size, options, deps)
+}
+
+// Lines is File for what is open already: name is what the summary calls it, size its bytes, -1 when they are not known.
+// A reader that is an io.Closer is closed at the end.
+func Lines(ctx context.Context, name string, in io.Reader, size int64, options FileOptions, deps FileDeps) (Summary, error) {
+	f := &fileProducer{deps: deps, fallback: options.FallbackTopic, summary: Summary{Name: name, Produced: map[string]int64{}}}
 	if f.fallback == "" {
 		f.fallback = TopicProgramme
-	}
-	in, size := deps.Stdin, int64(-1)
-	if path == "-" {
-		f.summary.Name = "standard input"
-	} else {
-		file, err := os.Open(path)
-		if err != nil {
-			return f.summary, fmt.Errorf("ingesting a file: %w", err)
-		}
-		defer file.Close()
-		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
-		in = file
 	}
 	if in == nil || deps.Sink == nil {
 		return f.summary, errors.New("ingesting a file: a sink and, for the path -, an input are needed")
@@ -198,8 +202,5 @@ func (f *fileProducer) flush(ctx context.Context) error {
 }
 
 func newBar(size int64, name string, w io.Writer) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(size,
-		progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(name), progressbar.OptionShowBytes(true),
-		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetSpinnerChangeInterval(0)) // its own clock would be a goroutine that outlives the bar
+	return progressbar.NewOptions64(size, append(barOptions(name, w), progressbar.OptionShowBytes(true))...)
 }

@@ -12,7 +12,7 @@ const (
 	TopicDossier        = "ioc.dossier.v1"        // Steps, documents, payments and ratings of dossiers.
 	TopicAuthentication = "ioc.authentication.v1" // Authentications, accounts and wallet documents.
 	TopicData           = "ioc.data.v1"           // Queries of databases and their quality.
-	TopicProgramme      = "ioc.programme.v1"      // Registers and official reports.
+	TopicProgramme      = "ioc.programme.v1"      // Registers, official reports and voids.
 )
 
 // Message is an event on its way to a topic.
@@ -42,7 +42,7 @@ func DefaultTopic(eventType string) (topic string, ok bool) {
 	case "vn.da06.data.query.v1", "vn.da06.data.quality.v1":
 		return TopicData, true
 	case "vn.da06.petition.status.v1", "vn.da06.service.catalog.v1", "vn.da06.task.status.v1",
-		"vn.da06.capability.status.v1", "vn.da06.counter.report.v1":
+		"vn.da06.capability.status.v1", "vn.da06.counter.report.v1", "vn.da06.event.void.v1":
 		return TopicProgramme, true
 	}
 	return "", false

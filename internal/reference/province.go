@@ -66,6 +66,9 @@ type Province34 struct {
 	UnitType   UnitType  // On 2025-07-01; UnitTypeOn follows later changes.
 	CitySince  time.Time // Zero unless the unit became a city after 2025-07-01.
 	AreaKM2    int       // According to Nghị quyết 202/2025/QH15.
+
+	Population       int    // People, by the figures of the mergers of 2025.
+	PopulationSource string // Where Population was found.
 }
 
 // UnitTypeOn is the type of the unit on the day of t.

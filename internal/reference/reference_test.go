@@ -214,6 +214,9 @@ func TestDamagedFiles(t *testing.T) {
 		{"province_map_63_34.csv", "15,Lào Cai,YES", "15,Lào Cai,", `province_map_63_34.csv:11:26: code_reused_for_other_name is "", another file says "YES"`},
 		{"admin34.csv", "54 66,", "66,", `admin34.csv:26:19: codes63 is "66", another file says "54 66"`},
 		{"admin63.csv", `02,"Hà Giang",08`, `02,"Hà Giang",19`, `admin63.csv:3:16: code34 is "19", another file says "08"`},
+		{"population34.csv", "04,Cao Bằng,", "01,Cao Bằng,", `population34.csv:3:1: code 01 appears twice`},
+		{"population34.csv", "01,Hà Nội,8807523", "01,Hà Nội,0", `population34.csv:2:`},
+		{"population34.csv", "96,Cà Mau,2606672", "97,Cà Mau,2606672", `population34.csv:35:1: provinces34_ext.csv lacks code 97`},
 		{"services25_ext.csv", "1.004194", "1.004222", `services25_ext.csv:5:`},
 		{"services25_ext.csv", "1.004194", "1.04194", `"1.04194" is not a procedure code like 1.004222`},
 		{"services25.csv", "Đăng ký kết hôn", "Đăng ký kết hôn lại", `another file says "Đăng ký kết hôn"`},
@@ -234,7 +237,7 @@ func TestDamagedFiles(t *testing.T) {
 		}
 		d := &Data{}
 		var err error
-		for _, load := range []func(*Data, reader) error{loadProvinces, loadServices, loadAgencies, loadStatuses, loadCalendar} {
+		for _, load := range []func(*Data, reader) error{loadProvinces, loadPopulation, loadServices, loadAgencies, loadStatuses, loadCalendar} {
 			if err = load(d, damaged); err != nil {
 				break
 			}

@@ -1,9 +1,7 @@
 package simulate
 
-import (
-	"strconv"
-	"time"
-)
+// nationalPercent is how many of 100 authentications name no province.
+const nationalPercent = 3
 
 // methods are combinations of means that reach an assurance level according to Nghị định 69/2024: one factor; two
 // factors; two with a biometric one; knowledge, possession and a biometric one.
@@ -24,20 +22,21 @@ var failures = [...]struct {
 }
 
 // authenticate writes an authentication, which is over in one event.
-func (g *Generator) authenticate(buf []byte, at time.Time) []byte {
-	p := g.world.drawProvince(g.rnd)
-	buf = g.begin(buf, at, "/eid_auth/"+Org, "vn.da06.auth.attempt.v1")
-	buf = g.subject(appendHex(append(buf, "s-"...), g.rnd.Uint64()))
-	if g.rnd.IntN(100) >= nationalPercent {
-		buf = join(buf, p.drawPlace(g.rnd), ",")
+func (s *scribe) authenticate(buf []byte, at int64) []byte {
+	p := s.world.drawProvince(s.rnd)
+	buf = s.begin(buf, at, ofIdentity, eidAuth, "", typeAuth)
+	buf = s.subject(appendHex(append(buf, "s-"...), s.rnd.Uint64()))
+	s.made.voidable = true
+	if !s.chance(nationalPercent) {
+		buf = join(buf, s.drawPlace(p), ",")
 	}
-	if g.rnd.IntN(100) < 40 {
-		buf = join(buf, g.world.parties[g.rnd.IntN(len(g.world.parties))])
-	} else {
-		buf = join(buf, `"relying_party":"`, p.agency, `"`)
+	party := p.agency
+	if s.chance(40) {
+		party = s.world.parties[s.rnd.IntN(len(s.world.parties))]
 	}
+	buf = join(buf, `"relying_party":"`, party, `"`)
 	level := 1
-	switch n := g.rnd.IntN(100); {
+	switch n := s.rnd.IntN(100); {
 	case n >= 95:
 		level = 4
 	case n >= 50:
@@ -46,19 +45,18 @@ func (g *Generator) authenticate(buf []byte, at time.Time) []byte {
 		level = 2
 	}
 	choice := methods[level-1]
-	buf = strconv.AppendInt(join(buf, `,"assurance_level":`), int64(level), 10)
-	buf = join(buf, `,"auth_method":`, choice[g.rnd.IntN(len(choice))])
+	buf = joinInt(buf, `,"assurance_level":`, int64(level))
+	buf = join(buf, `,"auth_method":`, choice[s.rnd.IntN(len(choice))])
 	outcome := "success"
-	if g.rnd.IntN(1000) >= p.success {
-		outcome = g.drawFailure()
+	if s.rnd.IntN(1000) >= p.auth {
+		outcome = s.drawFailure()
 	}
-	buf = join(buf, `,"outcome":"`, outcome, `","latency_ms":`)
-	buf = strconv.AppendInt(buf, g.drawLatency(outcome), 10)
-	return join(buf, "}}")
+	buf = join(buf, `,"outcome":"`, outcome, `"`)
+	return append(joinInt(buf, `,"latency_ms":`, s.drawLatency(outcome, 80)), "}}"...)
 }
 
-func (g *Generator) drawFailure() string {
-	n := g.rnd.IntN(100)
+func (s *scribe) drawFailure() string {
+	n := s.rnd.IntN(100)
 	for _, f := range failures {
 		if n -= f.percent; n < 0 {
 			return f.outcome
@@ -68,10 +66,10 @@ func (g *Generator) drawFailure() string {
 }
 
 // drawLatency has a long tail; in whole numbers, since floating point may differ between processors.
-func (g *Generator) drawLatency(outcome string) int64 {
+func (s *scribe) drawLatency(outcome string, least int64) int64 {
 	if outcome == "timeout" {
 		return 10_000
 	}
-	n := g.rnd.Int64N(1000)
-	return 80 + n*n*n/1_000_000
+	n := s.rnd.Int64N(1000)
+	return least + n*n*n/1_000_000
 }

@@ -1,196 +1,336 @@
 package simulate
 
-import (
-	"container/heap"
-	"math/rand/v2"
-	"strconv"
-	"time"
-)
+import "slices"
 
-// A real dossier takes days; a simulated one takes seconds to minutes, so that a wall moves while one looks at it.
-// The order of the steps is real, the times are not.
+// The statuses of the national portal that the simulator uses by name. What else happens to a dossier is a step too.
 const (
-	promise = 85 * time.Second // from acceptance to the appointed time
-	maxOpen = 200_000          // dossiers at once; beyond it none is opened until others end
+	registered   = 1
+	accepted     = 2
+	refused      = 3
+	processing   = 4
+	supplement   = 5
+	payable      = 6
+	withdrawn    = 7
+	stopped      = 8
+	completed    = 9
+	returned     = 10
+	component    = 11 // dossier.document: what was submitted
+	result       = 12 // dossier.document: the result
+	paymentDue   = 13
+	paymentMade  = 14
+	paymentTried = 15
+	rated        = 16
+	synced       = 17
 )
 
-// statuses of the national portal that the simulator uses by name.
-const (
-	accepted   = 2
-	supplement = 5
-	completed  = 9
-	returned   = 10
-)
-
-// life is a course that a dossier can take, by its status codes.
-type life struct {
-	percent  int
-	statuses []uint8
-}
-
-// The shares are examples. A life has 5.31 steps on average.
-func lives() []life {
-	return []life{
-		{62, []uint8{1, 2, 4, 9, 10}},
-		{12, []uint8{1, 2, 4, 6, 9, 10}},
-		{12, []uint8{1, 2, 4, 5, 4, 9, 10}},
-		{3, []uint8{1, 2, 4, 5, 4, 6, 9, 10}},
-		{1, []uint8{1, 2, 4, 5, 4, 5, 4, 9, 10}},
-		{4, []uint8{1, 2, 4, 9}}, // the result was never fetched
-		{3, []uint8{1, 3}},       // refused
-		{1, []uint8{1, 7}},       // withdrawn before acceptance
-		{1, []uint8{1, 2, 4, 7}}, // withdrawn after it
-		{1, []uint8{1, 2, 4, 8}}, // stopped
-	}
-}
-
-// openPerMille is how often an event opens a dossier, so that with all their steps dossiers are about 4 % of the events.
-const openPerMille = 8
-
-// wait is how long a dossier stays in a status before it goes to the next.
-func wait(from, to uint8, pace int, rnd *rand.Rand) time.Duration {
-	shortest, longest := 2, 20
-	switch {
-	case from == 1:
-		shortest, longest = 1, 8
-	case from == accepted:
-		shortest, longest = 2, 10
-	case from == 4 && to == completed:
-		shortest, longest = 15, 75
-	case from == supplement:
-		shortest, longest = 5, 30
-	}
-	spread := time.Duration(longest-shortest) * time.Second
-	return (time.Duration(shortest)*time.Second + time.Duration(rnd.Int64N(int64(spread)))) * time.Duration(pace) / 100
-}
-
-// dossier is an open dossier, waiting for its next step.
+// dossier is an open dossier. Its whole course is planned when it begins, so that what is due when is consistent.
 type dossier struct {
-	due      time.Time
-	number   uint64 // decides among equal times, so that the order does not depend on the heap
-	id       uint64
-	pid      [2]uint64
-	province *province
-	place    string
-	service  *service
-	fields   string
-	opened   string    // date
-	dueAt    time.Time // zero until accepted
-	channel  uint8
-	portal   string
-	vneid    bool
-	form     string
-	asked    int     // supplement requests so far
-	steps    []uint8 // still to come
+	id        uint64
+	pid       [2]uint64
+	province  *province
+	place     string
+	service   *service
+	level     uint8
+	fields    string
+	opened    int64 // date of registration
+	due       int64 // appointed time, told from the acceptance on
+	tellsDue  bool  // else only the statutory limit is told
+	channel   uint8
+	portal    string
+	vneid     bool
+	form      string
+	gateway   int64 // paid_online
+	collected int64 // collect_when
+	asked     int64 // supplement requests so far
+	late      bool
+
+	plan        [20]stage
+	steps, done uint8
 }
 
-// queue holds the open dossiers, the next to move first.
-type queue []*dossier
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	if c := q[i].due.Compare(q[j].due); c != 0 {
-		return c < 0
-	}
-	return q[i].number < q[j].number
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(*dossier)) }
-func (q *queue) Pop() any {
-	last := len(*q) - 1
-	d := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	return d
+// stage is something that happens to a dossier.
+type stage struct {
+	at   int64
+	what uint8
 }
 
-// open starts a dossier with its first status.
-func (g *Generator) open(buf []byte, at time.Time) []byte {
-	d := &dossier{}
-	if n := len(g.ended); n > 0 {
-		d, g.ended = g.ended[n-1], g.ended[:n-1]
-	}
-	p := g.world.drawProvince(g.rnd)
-	s := &g.world.services[g.rnd.IntN(len(g.world.services))]
-	g.opened++
-	*d = dossier{
-		number: g.opened, id: g.rnd.Uint64(), province: p, place: p.drawPlace(g.rnd),
-		service: s, fields: s.fields[g.rnd.IntN(len(s.fields))],
-		opened: at.In(g.zone).Format(time.DateOnly), channel: 1, portal: "counter", form: "paper",
-	}
-	if !s.sensitive {
-		d.pid = [2]uint64{g.rnd.Uint64(), g.rnd.Uint64()}
-	}
-	switch n := g.rnd.IntN(100); {
-	case n < p.online:
-		d.channel, d.form = 2, "electronic"
-		d.portal = [...]string{"npsp", "npsp", "vneid", "province", "ministry"}[g.rnd.IntN(5)]
-		d.vneid = g.rnd.IntN(100) < 90
-	case n < p.online+2:
-		d.channel, d.form = 3, "both"
-	}
-	draw := g.rnd.IntN(100)
-	for _, l := range g.lives {
-		if draw -= l.percent; draw < 0 {
-			d.steps = l.statuses
-			break
-		}
-	}
-	buf = g.step(buf, at, d)
-	heap.Push(&g.queue, d) // every life has a second step
-	return buf
+func (d *dossier) add(at int64, what uint8) {
+	d.plan[d.steps] = stage{at, what}
+	d.steps++
 }
 
-// move takes the dossier whose turn it is to its next status.
-func (g *Generator) move(buf []byte, at time.Time) []byte {
-	d := g.queue[0]
-	buf = g.step(buf, at, d)
-	if len(d.steps) > 0 {
-		heap.Fix(&g.queue, 0)
+// openDossier begins a dossier, which tells of itself when its first step is due.
+func (c *country) openDossier(buf []byte, at int64) []byte {
+	if c.open >= maxOpen {
 		return buf
 	}
-	heap.Pop(&g.queue)
-	g.ended = append(g.ended, d)
+	d := &dossier{}
+	if n := len(c.ended); n > 0 {
+		d, c.ended = c.ended[n-1], c.ended[:n-1]
+	}
+	p, n := c.world.drawProvince(c.rnd), c.world.drawService(c.rnd)
+	s := &c.world.services[n]
+	*d = dossier{
+		id: c.rnd.Uint64(), province: p, place: c.drawPlace(p), service: s, level: p.levels[n], fields: s.fields[c.rnd.IntN(len(s.fields))],
+		tellsDue: c.chance(90), channel: 1, portal: "counter", form: "paper", collected: 1,
+	}
+	if !s.sensitive {
+		d.pid = [2]uint64{c.rnd.Uint64(), c.rnd.Uint64()}
+	}
+	online := p.online + int(min((at-c.origin)/day, 90))/3 // a point in a month, so that something gets better
+	if s.lean > 0 {
+		online += (1000 - online) * s.lean / 100
+	} else {
+		online += online * s.lean / 100
+	}
+	switch n := c.rnd.IntN(1000); {
+	case n < online:
+		d.channel, d.form, d.gateway = 2, "electronic", 1
+		d.portal = [...]string{"npsp", "npsp", "vneid", "province", "ministry"}[c.rnd.IntN(5)]
+		d.vneid = c.chance(90)
+		if d.portal == "province" || d.portal == "ministry" {
+			d.gateway = 2
+		}
+	case n < online+20:
+		d.channel, d.form = 3, "both"
+	}
+	if d.channel != 2 { // one goes there while it is open
+		open, closes := c.days.office(at)
+		at = open
+		if open > at {
+			at = c.between(open, closes)
+		}
+	}
+	d.opened = at
+	c.plan(d, at)
+	c.open++
+	c.push(d.plan[0].at, d)
 	return buf
 }
 
-// step writes the next status of the dossier and says when the one after it is due.
-func (g *Generator) step(buf []byte, at time.Time, d *dossier) []byte {
-	status := d.steps[0]
-	d.steps = d.steps[1:]
-	if len(d.steps) > 0 {
-		d.due = at.Add(wait(status, d.steps[0], d.province.pace, g.rnd))
+// plan draws the course of a dossier; the shares are examples.
+func (c *country) plan(d *dossier, at int64) {
+	online, s := d.channel == 2, d.service
+	auto := s.auto && online
+	d.add(at, registered)
+	for n := range c.rnd.Int64N(3) {
+		d.add(at+(n+1)*c.between(second, 20*second), component)
 	}
-	switch status {
-	case accepted:
-		d.dueAt = at.Add(promise)
-	case supplement:
-		d.asked++
-	case completed:
-		g.completed++
+	course := c.rnd.IntN(1000)
+	switch {
+	case course < 25:
+		d.add(c.days.worked(at, c.between(10*minute, 6*hour)), refused)
+		c.ready(d)
+		return
+	case course < 35:
+		d.add(at+c.between(20*minute, 20*hour), withdrawn)
+		c.ready(d)
+		return
 	}
+	begin := at + c.between(10*second, 4*minute)
+	byPortal := auto || online && c.chance(50) // at any hour
+	if !byPortal {
+		begin = c.days.worked(at, c.between(5*minute, 3*hour))
+	}
+	d.add(begin, accepted)
+	d.add(begin+c.between(minute, 40*minute), synced)
+	d.due = midnight(c.days.later(dayOf(begin), s.limit)) + closing
+	if s.fee > 0 && course >= 120 {
+		paid := begin + c.between(2*minute, 10*minute)
+		if c.chance(3) && online {
+			d.add(paid-minute, paymentTried)
+		}
+		d.add(paid, paymentMade)
+	}
+	moment := begin + c.between(5*second, minute)
+	if !auto {
+		moment = c.days.worked(begin, c.between(10*minute, 2*hour))
+	}
+	d.add(moment, processing)
+	if course >= 35 && course < 55 { // withdrawn after acceptance, or stopped
+		what := uint8(withdrawn)
+		if course >= 45 {
+			what = stopped
+		}
+		d.add(c.days.worked(moment, c.between(hour, 7*hour)), what)
+		c.ready(d)
+		return
+	}
+	end := c.end(d, begin, moment, auto)
+	requests := 0
+	if course >= 900 && !auto {
+		requests = 1
+		if course >= 995 {
+			requests = 2
+		}
+	}
+	for range requests {
+		asked := c.days.worked(moment, c.between(30*minute, 4*hour))
+		moment = asked + c.between(3*hour, 3*day)
+		d.add(asked, supplement)
+		d.add(moment, processing)
+		end = c.days.worked(max(end+moment-asked, moment), c.between(minute, 30*minute))
+	}
+	if s.fee > 0 && course < 120 { // to be paid before the end
+		asked := c.days.worked(moment, c.between(30*minute, 2*hour))
+		d.collected = 4
+		d.add(asked, payable)
+		d.add(asked+second, paymentDue)
+		moment = asked + c.between(5*minute, 5*hour)
+		d.add(moment, paymentMade)
+		end = max(end, c.days.worked(moment, 10*minute))
+	}
+	d.add(end, completed)
+	d.add(end+c.between(5*second, minute), result)
+	if !c.chance(96) { // the result was never fetched
+		c.ready(d)
+		return
+	}
+	handed := end + c.between(minute, 20*minute)
+	if !online {
+		handed = c.days.worked(end, c.between(30*minute, 12*hour))
+	}
+	d.add(handed, returned)
+	if c.chance(22) {
+		d.add(handed+c.between(30*minute, 2*day), rated)
+	}
+	c.ready(d)
+}
 
-	buf = g.begin(buf, at, d.province.source, "vn.da06.dossier.status.v1")
-	buf = g.subject(appendHex(append(buf, "d-"...), d.id))
-	buf = join(buf, d.place, `,"agency_code":"`, d.province.agency, `","agency_level":"`, d.service.level, `",`, d.fields,
-		`,"service_level":"full","subject_type":"`, d.service.subjectType)
+// end draws when a dossier is completed: before the last day that it may take, or after it.
+func (c *country) end(d *dossier, begin, moment int64, auto bool) int64 {
+	limit := d.service.limit
+	d.late = c.rnd.IntN(1000) >= d.province.onTime
+	var days int
+	switch {
+	case d.late:
+		days = limit + 1 + c.rnd.IntN(limit/2+2)
+	case auto:
+		return moment + c.between(minute, 2*hour)
+	case limit == 1:
+		return c.days.worked(moment, c.between(20*minute, 3*hour))
+	default:
+		days = max(1, limit*3/10) + c.rnd.IntN(limit-max(1, limit*3/10))
+	}
+	end, _ := c.days.office(midnight(c.days.later(dayOf(begin), days)) + c.between(morning, closing-minute))
+	return max(end, c.days.worked(moment, 30*minute))
+}
+
+// ready puts the steps into their order. Statuses are in theirs already.
+func (c *country) ready(d *dossier) {
+	slices.SortStableFunc(d.plan[:d.steps], func(a, b stage) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (d *dossier) act(c *country, buf []byte, at int64) ([]byte, int64) {
+	buf = d.tell(c, buf, at, d.plan[d.done].what)
+	if d.done++; d.done < d.steps {
+		return buf, d.plan[d.done].at
+	}
+	c.open--
+	c.ended = append(c.ended, d)
+	return buf, 0
+}
+
+// tell writes a step.
+func (d *dossier) tell(c *country, buf []byte, at int64, what uint8) []byte {
+	system, eventType := npsp, typeStatus
+	switch what {
+	case component, result:
+		eventType = typeDocument
+	case paymentDue, paymentMade, paymentTried:
+		eventType = typePayment
+	case rated:
+		eventType = typeRating
+	case synced:
+		system, eventType = ldop, typeSync
+	}
+	buf = c.begin(buf, at, ofDossier, system, d.province.code, eventType)
+	buf = c.subject(appendHex(append(buf, "d-"...), d.id))
+	c.made.voidable = eventType == typePayment || eventType == typeRating
+	buf = join(buf, d.place, `,"agency_code":"`, d.province.agency, `","agency_level":"`, d.service.agencyLevel, `",`, d.fields, `,"registered_on":"`)
+	buf = append(c.pen.appendDate(buf, d.opened), '"')
+	switch what {
+	case component:
+		buf = d.component(c, buf)
+	case result:
+		buf = join(buf, `,"kind":"result","digitised":`, yes(d.channel == 2 || c.chance(70)), `,"has_file":`, yes(d.channel == 2 || c.chance(60)))
+	case paymentDue, paymentMade, paymentTried:
+		buf = d.payment(buf, what)
+	case rated:
+		like, score := `1`, int64(4+c.rnd.IntN(2))
+		if n := c.rnd.IntN(100); n < 4 || d.late && n < 30 {
+			like, score = `-1`, int64(1+c.rnd.IntN(2))
+		} else if n < 16 {
+			like, score = `0`, 3
+		}
+		buf = joinInt(join(buf, `,"like":`, like), `,"score":`, score)
+	case synced:
+		buf = join(buf, `,"on_time":`, yes(c.rnd.IntN(1000) < d.province.synced))
+	default:
+		buf = d.status(c, buf, what)
+	}
+	return append(buf, "}}"...)
+}
+
+func (d *dossier) status(c *country, buf []byte, status uint8) []byte {
+	buf = join(buf, `,"service_level":"`, levelNames[d.level], `","subject_type":"`, d.service.subjectType, `"`)
 	if !d.service.sensitive {
-		buf = join(buf, `","subject_pid":"`)
-		buf = appendHex(appendHex(buf, d.pid[0]), d.pid[1])
+		buf = append(buf, `,"subject_pid":"`...)
+		buf = append(appendHex(appendHex(buf, d.pid[0]), d.pid[1]), '"')
 	}
-	buf = join(buf, `","registered_on":"`, d.opened, `","status":`)
-	buf = strconv.AppendUint(buf, uint64(status), 10)
-	buf = strconv.AppendUint(join(buf, `,"channel":`), uint64(d.channel), 10)
-	buf = join(buf, `,"portal":"`, d.portal)
-	if !d.dueAt.IsZero() {
-		buf = g.appendTime(join(buf, `","due_at":"`), d.dueAt)
+	buf = joinInt(joinInt(buf, `,"status":`, int64(status)), `,"channel":`, int64(d.channel))
+	buf = join(buf, `,"portal":"`, d.portal, `","vneid_authenticated":`, yes(d.vneid))
+	if status != registered && d.due > 0 {
+		if d.tellsDue {
+			buf = append(c.pen.appendTime(append(buf, `,"due_at":"`...), d.due), '"')
+		}
+		buf = append(joinInt(buf, `,"statutory_limit":`, int64(d.service.limit)), `,"limit_unit":"working_day"`...)
 	}
-	buf = strconv.AppendBool(join(buf, `","vneid_authenticated":`), d.vneid)
 	if status == supplement {
-		buf = strconv.AppendInt(join(buf, `,"supplement_no":`), int64(d.asked), 10)
+		d.asked++
+		buf = joinInt(buf, `,"supplement_no":`, d.asked)
 	}
 	if status == completed || status == returned {
 		buf = join(buf, `,"result_form":"`, d.form, `"`)
 	}
-	return join(buf, "}}")
+	return buf
+}
+
+func (d *dossier) component(c *country, buf []byte) []byte {
+	digital := d.channel == 2 || c.chance(65)
+	reused := digital && c.chance(40)
+	buf = join(buf, `,"kind":"component","digitised":`, yes(digital), `,"reused":`, yes(reused), `,"from_national_store":`, yes(reused && c.chance(35)))
+	if reused && c.chance(60) {
+		buf = join(buf, `,"source_db":"popdb"`)
+	}
+	return join(buf, `,"has_file":`, yes(digital))
+}
+
+func (d *dossier) payment(buf []byte, what uint8) []byte {
+	amount := int64(d.service.fee)
+	switch what {
+	case paymentDue:
+		buf = join(buf, `,"state":"due"`)
+	case paymentTried:
+		buf = joinInt(join(buf, `,"state":"failed"`), `,"paid_online":`, d.gateway)
+	default:
+		buf = joinInt(join(buf, `,"state":"paid"`), `,"paid_online":`, d.gateway)
+	}
+	buf = joinInt(joinInt(buf, `,"amount_vnd":`, amount), `,"fee_total_vnd":`, amount)
+	return joinInt(buf, `,"collect_when":`, d.collected)
+}
+
+func yes(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
 }
