@@ -169,7 +169,7 @@ func (c *cutter) open(batch *event.Batch, first, clock int64, message kafka.Mess
 	batch.Reset(c.incarnation, int32(c.fetch.partition), clock)
 	result := c.empty(batch, first)
 	result.oldest = message.Time.UnixMilli()
-	result.pending.Clock, result.pending.Contract = clock, event.Version
+	result.pending.Clock, result.pending.Contract, result.pending.Registry = clock, event.Version, c.decoder.Registry()
 	return result
 }
 

@@ -35,6 +35,12 @@
 // which are in memory or read back from ClickHouse on assignment, and those before it in its own range.
 // A replay therefore decides the same, and drops nothing of its own half-written rows.
 //
+// # Voids
+//
+// An event.void takes another event of its source out of every KPI, wherever and whenever the two come. Dossiers and
+// registers are sets of events, of which voids are members like others. Rollups of counted facts are corrected behind
+// the protocol, by [Voids]: what is taken out is written down first, and each rollup says itself how far it has come.
+//
 // # Every offset has a row
 //
 // An offset is in exactly one of the raw tables, or in dead_letters, or in skipped_offsets (duplicates

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -78,9 +79,12 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 	case at.pending != nil && at.pending.Last >= end:
 		return start{}, stopped("the recorded range %d..%d reaches beyond the end of the log at %d: records that were acknowledged are gone; %s",
 			at.offset, at.pending.Last, end, remedy(p.topic, p.id, first))
-	case at.pending != nil && at.pending.Contract != event.Version:
-		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has version %d: start the version that recorded it once to finish the range, or %s",
-			at.pending.Token, at.pending.Contract, event.Version, remedy(p.topic, p.id, at.offset))
+	case at.pending != nil && (at.pending.Contract < event.OldestVersion || at.pending.Contract > event.Version):
+		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has versions %d to %d: start the version that recorded it once to finish the range, or %s",
+			at.pending.Token, at.pending.Contract, event.OldestVersion, event.Version, remedy(p.topic, p.id, at.offset))
+	case at.pending != nil && at.pending.Registry != p.registry:
+		return start{}, stopped("the recorded range %s was judged by another registry of sources (%q, now %q): start once with the registry as it was to finish the range, or %s",
+			at.pending.Token, at.pending.Registry, p.registry, remedy(p.topic, p.id, at.offset))
 	}
 	if at.mark != nil && at.mark.Offset >= first {
 		replaced, err := p.replaced(ctx, at.mark)
@@ -139,6 +143,15 @@ func (p *partition) rowsExist(ctx context.Context, name string) (bool, error) {
 	return exist, nil
 }
 
+// allEvents selects what identifies the events of all tables.
+func allEvents() string {
+	var selects []string
+	for _, table := range event.Tables() {
+		selects = append(selects, "SELECT source, event_id, record_time, offset, topic, partition FROM "+table)
+	}
+	return strings.Join(selects, " UNION ALL ")
+}
+
 // restore reads the newest accepted identities below offset back from ClickHouse.
 // size is how many are remembered.
 func (p *partition) restore(ctx context.Context, at start, size int, decoder *event.Decoder) (*identities, error) {
@@ -151,10 +164,7 @@ func (p *partition) restore(ctx context.Context, at start, size int, decoder *ev
 	// Rejected and skipped offsets take no place in the window, so look further back until it is full.
 	for reach := 2 * int64(size); ; reach *= 4 {
 		from := max(0, at.offset-reach)
-		rows, err := p.deps.Warehouse.Conn().Query(ctx, `SELECT source, event_id, toUnixTimestamp64Milli(record_time), offset FROM (
-				SELECT source, event_id, record_time, offset, topic, partition FROM dossier_events
-				UNION ALL SELECT source, event_id, record_time, offset, topic, partition FROM auth_attempts
-				UNION ALL SELECT source, event_id, record_time, offset, topic, partition FROM register_events)
+		rows, err := p.deps.Warehouse.Conn().Query(ctx, `SELECT source, event_id, toUnixTimestamp64Milli(record_time), offset FROM (`+allEvents()+`)
 			WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {from:UInt64} AND offset < {to:UInt64}
 			ORDER BY offset DESC LIMIT {window:UInt64}`,
 			clickhouse.Named("topic", at.name), clickhouse.Named("partition", fmt.Sprint(p.id)),

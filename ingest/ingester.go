@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"ioc.local/ingest/event"
@@ -42,6 +43,7 @@ type Ingester struct {
 	deps    Deps
 	metrics *metrics
 	status  *statusBoard
+	voids   *Voids
 }
 
 // New checks the configuration and registers the metrics.
@@ -54,15 +56,28 @@ func New(cfg Config, deps Deps) (*Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ingester{cfg: cfg, deps: deps, metrics: m, status: status}, nil
+	voids, err := NewVoids(DefaultVoidsConfig(), VoidsDeps{Logger: deps.Logger, Registry: deps.Registry, Warehouse: deps.Warehouse})
+	if err != nil {
+		return nil, err
+	}
+	return &Ingester{cfg: cfg, deps: deps, metrics: m, status: status, voids: voids}, nil
 }
 
 // Status says where each assigned partition stands.
 func (i *Ingester) Status() Status { return i.status.snapshot() }
 
 // Run is a member of the group until ctx ends. Then the ranges under way are finished, committed, and
-// the group is left. It returns an error only when membership cannot even be configured.
+// the group is left. Meanwhile voided events are taken out of the rollups. It returns an error only when membership
+// cannot even be configured.
 func (i *Ingester) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return i.voids.Run(ctx) })
+	group.Go(func() error { return i.consume(ctx) })
+	return group.Wait()
+}
+
+// consume is a member of the group until ctx ends.
+func (i *Ingester) consume(ctx context.Context) error {
 	transport := &kafka.Transport{DialTimeout: kafkaTimeout, MetadataTTL: 10 * time.Second}
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(i.cfg.Brokers...), Transport: transport, Timeout: kafkaTimeout}
@@ -73,6 +88,7 @@ func (i *Ingester) Run(ctx context.Context) error {
 		slots: semaphore.NewWeighted(maxInserts), dossiers: semaphore.NewWeighted(1), metrics: i.metrics, logger: i.deps.Logger,
 	}
 	dialer := &kafka.Dialer{Timeout: kafkaTimeout, DualStack: true}
+	registry := i.deps.NewDecoder().Registry()
 	for ctx.Err() == nil {
 		present, err := i.topics(ctx, client)
 		if err != nil {
@@ -82,7 +98,7 @@ func (i *Ingester) Run(ctx context.Context) error {
 			sleep(ctx, topicPoll)
 			continue
 		}
-		if err := i.session(ctx, present, client, dialer, write, letters); err != nil {
+		if err := i.session(ctx, present, registry, client, dialer, write, letters); err != nil {
 			return err
 		}
 	}
@@ -117,7 +133,7 @@ func (i *Ingester) topics(ctx context.Context, client *kafka.Client) (present []
 }
 
 // session is a member of the group for the given topics until ctx ends or other topics exist.
-func (i *Ingester) session(ctx context.Context, topics []string, client *kafka.Client, dialer *kafka.Dialer, write *writer, letters *letterbox) error {
+func (i *Ingester) session(ctx context.Context, topics []string, registry string, client *kafka.Client, dialer *kafka.Dialer, write *writer, letters *letterbox) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
@@ -166,7 +182,7 @@ func (i *Ingester) session(ctx context.Context, topics []string, client *kafka.C
 		for topic, assignments := range generation.Assignments {
 			for _, assignment := range assignments {
 				p := &partition{
-					topic: topic, id: assignment.ID, as: as, cfg: i.cfg, deps: i.deps, dialer: dialer,
+					topic: topic, id: assignment.ID, registry: registry, as: as, cfg: i.cfg, deps: i.deps, dialer: dialer,
 					offsets: offsetStore{client: client, timeout: kafkaTimeout}, writer: write, letters: letters,
 					metrics: i.metrics, status: i.status,
 					logger: i.deps.Logger.With(zap.String("topic", topic), zap.Int("partition", assignment.ID)),

@@ -12,17 +12,8 @@ import (
 	"ioc.local/ingest/event"
 )
 
-// dedupeWindow is non_replicated_deduplication_window of a raw table: how many parts that were inserted into
-// it ClickHouse remembers the tokens of. (The rollups behind it get one part an insert, and remember 10,000.)
-func dedupeWindow(table string) float64 {
-	switch table {
-	case "dossier_events", "auth_attempts":
-		return 100_000
-	}
-	return 10_000
-}
-
-// rollupWindow is the same of the rollups.
+// rollupWindow is non_replicated_deduplication_window of a rollup: how many parts that were inserted into it ClickHouse
+// remembers the tokens of. One insert into a raw table makes one part in each rollup.
 const rollupWindow = 10_000
 
 type metrics struct {
@@ -170,7 +161,7 @@ func (m *metrics) dedupeSeconds(now time.Time) float64 {
 	inserts := 0
 	for table, rate := range m.inserts {
 		rate.roll(now)
-		least = min(least, 60*dedupeWindow(table)/float64(max(rate.parts, rate.previousParts, 1)))
+		least = min(least, 60*float64(event.DedupeWindow(table))/float64(max(rate.parts, rate.previousParts, 1)))
 		inserts += max(rate.inserts, rate.previousInserts)
 	}
 	// All raw tables feed source_activity.

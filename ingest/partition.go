@@ -19,18 +19,20 @@ const stoppedPoll = 2 * time.Second
 
 // partition is the work on one assigned partition during one generation.
 type partition struct {
-	topic   string
-	id      int
-	as      membership
-	cfg     Config
-	deps    Deps
-	dialer  *kafka.Dialer
-	offsets offsetStore
-	writer  *writer
-	letters *letterbox
-	metrics *metrics
-	status  *statusBoard
-	logger  *zap.Logger
+	topic string
+	id    int
+	// registry is the fingerprint of the registry of sources that this process judges events by.
+	registry string
+	as       membership
+	cfg      Config
+	deps     Deps
+	dialer   *kafka.Dialer
+	offsets  offsetStore
+	writer   *writer
+	letters  *letterbox
+	metrics  *metrics
+	status   *statusBoard
+	logger   *zap.Logger
 }
 
 // run works on the partition until the generation ends or ownership is lost.
@@ -130,6 +132,8 @@ func (p *partition) work(ctx context.Context) error {
 
 // finishRecorded replays the range that a previous owner recorded, and moves at behind it.
 func (p *partition) finishRecorded(ctx context.Context, cuts *cutter, at *start) error {
+	cuts.decoder.UseVersion(at.pending.Contract)
+	defer cuts.decoder.UseVersion(event.Version)
 	c, err := cuts.replay(ctx, event.NewBatch(), at.offset, *at.pending)
 	if err != nil || c == nil {
 		return err

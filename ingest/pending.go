@@ -18,6 +18,8 @@ type Pending struct {
 	Clock int64 `json:"clock"`
 	// Contract is the version of the event contract that decodes the range.
 	Contract int `json:"contract"`
+	// Registry is the fingerprint of the registry of sources that judges the range; empty without one.
+	Registry string `json:"registry,omitempty"`
 	// Window is how many identities were remembered when the range was cut.
 	Window int `json:"window"`
 	// Token is the deduplication token of the range's inserts.

@@ -39,19 +39,21 @@ type writer struct {
 // the same blocks until they are in, or until ctx has ended and the attempt under way has failed.
 // report is told each failed attempt, and nil after each success.
 func (w *writer) write(ctx context.Context, c *cut, report func(error)) error {
+	registers := false
 	for _, block := range c.batch.Blocks() {
 		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.insert(ctx, block, c.pending.Token) })
 		if err != nil {
 			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
 		}
 		w.metrics.inserted(block.Table, block.MonthSpan())
+		registers = registers || block.Table == "register_events"
 	}
 	touched := warehouse.TouchedDossiers{
 		Topic: c.incarnation, Partition: uint32(c.partition), First: uint64(c.first), Last: uint64(c.pending.Last),
-		Token: c.pending.Token, Calendar: w.calendar,
+		Token: c.pending.Token, Calendar: w.calendar, Registers: registers,
 	}
 	touched.RegisteredOn, touched.Subjects = c.batch.TouchedDossiers()
-	if len(touched.Subjects) == 0 {
+	if len(touched.Subjects) == 0 && !registers {
 		return nil
 	}
 	if err := w.dossiers.Acquire(ctx, 1); err != nil {

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -61,7 +60,7 @@ type target struct {
 	forgets bool
 	// timeKey is the day or minute that its rows are of, empty without one.
 	timeKey string
-	views   []view
+	views   []warehouse.RollupView
 }
 
 func (t target) has(name string) bool {
@@ -81,19 +80,10 @@ func (t target) pick(want func(column) bool) (names []string) {
 	return names
 }
 
-// view is one materialized view into a rollup.
-type view struct {
-	name    string
-	source  string
-	columns []string
-	// query has its source in the place of %s.
-	query string
-}
-
-// family is the condition on rows of the target that come from this view.
-func (v view) family(t target) string {
+// family is the condition on rows of the target that come from a view.
+func (t target) family(v warehouse.RollupView) string {
 	if t.has("family") {
-		return "family = " + quote(v.source)
+		return "family = " + quote(v.Source)
 	}
 	return "1"
 }
@@ -119,49 +109,36 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 		return nil, fmt.Errorf("reading system.columns: %w", err)
 	}
 
-	var database string
-	if err := client.Conn().QueryRow(ctx, "SELECT currentDatabase()").Scan(&database); err != nil {
-		return nil, fmt.Errorf("reading the name of the database: %w", err)
-	}
 	c := &catalog{changes: columns[dossierChanges]}
-	type table struct{ name, engine, full, sorting, query, into string }
-	tables, sources := map[string]table{}, map[string]string{}
+	type table struct{ name, engine, full, sorting string }
+	tables := map[string]table{}
 	var names []string
-	rows, err = client.Conn().Query(ctx, `SELECT name, engine, engine_full, sorting_key, as_select, target_table, dependencies_table
-		FROM system.tables WHERE database = currentDatabase() ORDER BY name`)
+	rows, err = client.Conn().Query(ctx, "SELECT name, engine, engine_full, sorting_key FROM system.tables WHERE database = currentDatabase() ORDER BY name")
 	if err != nil {
 		return nil, fmt.Errorf("reading system.tables: %w", err)
 	}
 	err = scanAll(rows, func() error {
 		var t table
-		var dependents []string
-		if err := rows.Scan(&t.name, &t.engine, &t.full, &t.sorting, &t.query, &t.into, &dependents); err != nil {
-			return err
-		}
-		tables[t.name] = t
-		names = append(names, t.name)
-		for _, view := range dependents {
-			sources[view] = t.name
-		}
-		return nil
+		defer func() { tables[t.name], names = t, append(names, t.name) }()
+		return rows.Scan(&t.name, &t.engine, &t.full, &t.sorting)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading system.tables: %w", err)
 	}
 
 	forgets := func(t table) bool { return strings.Contains(t.full, " TTL ") }
-	views := map[string][]view{}
+	all, err := warehouse.RollupViews(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	views := map[string][]warehouse.RollupView{}
+	for _, v := range all {
+		views[v.Target] = append(views[v.Target], v)
+	}
 	for _, name := range names {
 		t := tables[name]
 		has := func(column string) bool { return target{columns: columns[name]}.has(column) }
-		switch {
-		case t.engine == "MaterializedView":
-			v := view{name: name, source: sources[name], query: sourceOf(t.query, database, sources[name])}
-			for _, c := range columns[name] {
-				v.columns = append(v.columns, c.name)
-			}
-			views[t.into] = append(views[t.into], v)
-		case strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")):
+		if strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")) {
 			raw := rawTable{name: name, ranges: has("first_offset"), events: has("event_id"), forgets: forgets(t)}
 			raw.counted = raw.events && name != "dossier_events" && name != "register_events"
 			c.raw = append(c.raw, raw)
@@ -180,19 +157,6 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 		c.rollups = append(c.rollups, t)
 	}
 	return c, nil
-}
-
-// sourceOf puts %s in the place of the source in the text of a view; it gives an empty text when that is not in
-// exactly one place.
-func sourceOf(query, database, source string) string {
-	name := func(s string) string { return "`?" + regexp.QuoteMeta(s) + "`?" }
-	from := regexp.MustCompile(`\bFROM (?:` + name(database) + `\.)?` + name(source) + `(?:\s|$)`)
-	places := from.FindAllStringIndex(query, -1)
-	if source == "" || len(places) != 1 {
-		return ""
-	}
-	escape := func(s string) string { return strings.ReplaceAll(s, "%", "%%") }
-	return escape(query[:places[0][0]]) + "FROM (%s) AS " + source + " " + escape(query[places[0][1]:])
 }
 
 // scanAll calls scan for each row and closes rows.

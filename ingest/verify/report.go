@@ -21,6 +21,8 @@ type Report struct {
 	RangesMore int
 	// Identities is about events that are there more than once.
 	Identities Identities
+	// Voids is about counted facts that an event.void names.
+	Voids Voids
 	// Rollups are compared with what their raw rows give.
 	Rollups []Rollup
 }
@@ -65,6 +67,14 @@ type Identities struct {
 	Examples []string
 }
 
+// Voids counts events, by (source, id), that a void names.
+type Voids struct {
+	// TakenOut is how many counted facts were taken out of the rollups, Lost how many voids named nothing that came in time.
+	TakenOut, Lost uint64
+	// Open is how many are still counted, and their void came less than an hour ago; Overdue how many for longer.
+	Open, Overdue uint64
+}
+
 // Rollup is the comparison of one rollup with its recomputation.
 type Rollup struct {
 	// Name of the table.
@@ -92,7 +102,7 @@ func (r *Report) OK() bool {
 			return false
 		}
 	}
-	return r.Identities.Repeated == 0 && r.Identities.Doubled == 0
+	return r.Identities.Repeated == 0 && r.Identities.Doubled == 0 && r.Voids.Overdue == 0
 }
 
 // Print writes the report as an aligned table.
@@ -121,6 +131,12 @@ func (r *Report) Print(w io.Writer) error {
 	row("counted facts in several partitions", i.Doubled, verdict(i.Doubled == 0))
 	row("dossier and register events in several partitions (harmless)", i.Copied, remark(i.Copied))
 	row("again after more than 24 hours (outside the duplicate window)", i.Late, remark(i.Late))
+	row("")
+	row("VOIDS", "NUMBER", "RESULT")
+	row("counted facts taken out", r.Voids.TakenOut, "")
+	row("still counted, voided within the hour", r.Voids.Open, remark(r.Voids.Open))
+	row("still counted, voided before", r.Voids.Overdue, verdict(r.Voids.Overdue == 0))
+	row("of events that did not come within a day", r.Voids.Lost, remark(r.Voids.Lost))
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("formatting the report: %w", err)
 	}
@@ -157,6 +173,9 @@ func (r *Report) printFaults(b *strings.Builder) {
 	}
 	if n := r.Identities.Doubled; n > 0 {
 		fmt.Fprintf(b, "  %d identities of counted facts came by several partitions and count more than once: the producer must key by subject; a rebuild of the rollups from raw takes the copies out\n", n)
+	}
+	if n := r.Voids.Overdue; n > 0 {
+		fmt.Fprintf(b, "  %d voided events still count after an hour: ingestion is not running, or ioc_ingest_voids_errors_total says that it fails\n", n)
 	}
 	for _, example := range r.Identities.Examples {
 		fmt.Fprintf(b, "    %s\n", example)

@@ -19,7 +19,7 @@ func (r *run) forgotten(ctx context.Context) (map[string]bool, error) {
 		}
 		forgotten[raw.name] = true
 		for _, t := range r.catalog.rollups {
-			if t.timeKey == "" || t.forgets || !slices.ContainsFunc(t.views, func(v view) bool { return v.source == raw.name }) {
+			if t.timeKey == "" || t.forgets || !slices.ContainsFunc(t.views, func(v warehouse.RollupView) bool { return v.Source == raw.name }) {
 				continue
 			}
 			var old uint64
@@ -44,11 +44,11 @@ func (r *run) recent(t target) string {
 func (r *run) rollup(ctx context.Context, t target, forgotten map[string]bool) (Rollup, error) {
 	result := Rollup{Name: t.name}
 	for _, v := range t.views {
-		raw := slices.ContainsFunc(r.catalog.raw, func(raw rawTable) bool { return raw.name == v.source && !raw.ranges })
+		raw := slices.ContainsFunc(r.catalog.raw, func(raw rawTable) bool { return raw.name == v.Source && !raw.ranges })
 		switch {
-		case v.query == "" || !raw && v.source != dossierChanges:
-			result.Problem = fmt.Sprintf("the view %s reads from %q, which verify cannot recompute from", v.name, v.source)
-		case t.state && (len(t.views) > 1 || v.source != dossierChanges):
+		case v.Over("") == "" || !raw && v.Source != dossierChanges:
+			result.Problem = fmt.Sprintf("the view %s reads from %q, which verify cannot recompute from", v.Name, v.Source)
+		case t.state && (len(t.views) > 1 || v.Source != dossierChanges):
 			result.Problem = "it replaces rows, and only the state of dossiers is known to do that"
 		case !t.state && (!t.has("topic") || !t.has("partition") || !t.has("position")):
 			result.Problem = "it has no position rows, so nothing says which raw rows it counts"
@@ -77,21 +77,24 @@ func (r *run) rollup(ctx context.Context, t target, forgotten map[string]bool) (
 	var partial []string // rows of which some raw rows may be gone
 	dossiers := false
 	for _, v := range t.views {
-		positions, err := r.positions(ctx, stored, v.family(t))
+		positions, err := r.positions(ctx, stored, t.family(v))
 		if err != nil {
 			return result, err
 		}
-		if v.source == dossierChanges {
+		if v.Source == dossierChanges {
 			dossiers = true
 			err = r.recomputeCube(ctx, v, expected, positions)
 		} else {
-			err = r.recompute(ctx, v, expected, "SELECT * FROM "+v.source+" WHERE offset < "+perPartition(positions), "1")
+			below := "SELECT * FROM " + v.Source + " WHERE offset < " + perPartition(positions)
+			if err = r.recompute(ctx, v, expected, below, "1"); err == nil && v.Counts() {
+				err = r.takeOut(ctx, v, stored, expected, below)
+			}
 		}
 		if err != nil {
 			return result, err
 		}
-		if forgotten[v.source] {
-			partial = append(partial, "("+v.family(t)+" AND NOT ("+r.recent(t)+"))")
+		if forgotten[v.Source] {
+			partial = append(partial, "("+t.family(v)+" AND NOT ("+r.recent(t)+"))")
 		}
 	}
 	if len(partial) == 0 {
@@ -127,23 +130,37 @@ func (r *run) positions(ctx context.Context, stored, family string) (map[TopicPa
 }
 
 // recompute adds what a view gives over other rows than its source's to a working table, as far as a condition admits.
-func (r *run) recompute(ctx context.Context, v view, into, rows, which string) error {
-	columns := strings.Join(v.columns, ", ")
-	if err := r.exec(ctx, "INSERT INTO "+into+" ("+columns+") SELECT "+columns+" FROM ("+fmt.Sprintf(v.query, rows)+") WHERE "+which); err != nil {
-		return fmt.Errorf("recomputing %s: %w", v.name, err)
+func (r *run) recompute(ctx context.Context, v warehouse.RollupView, into, rows, which string) error {
+	if err := r.exec(ctx, "INSERT INTO "+into+" ("+strings.Join(v.Columns, ", ")+") SELECT * FROM ("+v.Over(rows)+") WHERE "+which); err != nil {
+		return fmt.Errorf("recomputing %s: %w", v.Name, err)
+	}
+	return nil
+}
+
+// takeOut takes the voided events out of the recomputation, up to the batch that the copied rollup has come to. Only
+// what a void really names is taken out: a row of the table voided does not prove itself.
+func (r *run) takeOut(ctx context.Context, v warehouse.RollupView, stored, expected, rows string) error {
+	var batch uint64
+	if err := r.client.Conn().QueryRow(ctx, "SELECT max(c.position) FROM "+stored+" AS c WHERE topic = "+quote(warehouse.VoidTopic)).Scan(&batch); err != nil {
+		return fmt.Errorf("reading the position of voids: %w", err)
+	}
+	rows += fmt.Sprintf(" AND (source, event_id) IN (SELECT source, subject FROM register_events WHERE type = 'event.void')"+
+		" AND (topic, partition, offset) IN (SELECT topic, partition, offset FROM voided WHERE family = '%s' AND batch BETWEEN 1 AND %d)", v.Source, batch)
+	if err := r.exec(ctx, "INSERT INTO "+expected+" ("+strings.Join(v.Columns, ", ")+") "+v.Minus(rows, fmt.Sprint(batch))); err != nil {
+		return fmt.Errorf("taking voided events out of %s: %w", v.Name, err)
 	}
 	return nil
 }
 
 // recomputeCube adds the counts of all dossiers, a month of registration at a time, and the least positions.
-func (r *run) recomputeCube(ctx context.Context, v view, into string, positions map[TopicPartition]uint64) error {
+func (r *run) recomputeCube(ctx context.Context, v warehouse.RollupView, into string, positions map[TopicPartition]uint64) error {
 	months, err := r.months(ctx, "dossier_events")
 	if err != nil {
 		return err
 	}
 	below := "offset < " + perPartition(positions)
 	for _, month := range months {
-		states, err := r.dossiers(ctx, fmt.Sprintf("toYYYYMM(registered_on) = %d AND %s", month, below))
+		states, err := r.dossiers(ctx, fmt.Sprintf("toYYYYMM(registered_on) = %d", month), below)
 		if err != nil {
 			return err
 		}
@@ -159,9 +176,9 @@ func (r *run) recomputeCube(ctx context.Context, v view, into string, positions 
 	return nil
 }
 
-// dossiers evaluates all dossiers from the events that a condition admits, and gives the SELECT of their states as rows
-// of dossier_changes. The next call overwrites them.
-func (r *run) dossiers(ctx context.Context, which string) (string, error) {
+// dossiers evaluates the dossiers that the condition which admits, from the events and voids at offsets that bound
+// admits, and gives the SELECT of their states as rows of dossier_changes. The next call overwrites them.
+func (r *run) dossiers(ctx context.Context, which, bound string) (string, error) {
 	if r.states == "" {
 		var err error
 		if r.states, err = r.scratch.like(ctx, dossierChanges, "states"); err != nil {
@@ -171,7 +188,7 @@ func (r *run) dossiers(ctx context.Context, which string) (string, error) {
 	if err := r.exec(ctx, "TRUNCATE TABLE "+r.states); err != nil {
 		return "", fmt.Errorf("emptying a working table: %w", err)
 	}
-	if err := warehouse.RecomputeDossiers(ctx, r.client, r.calendar, r.states, which); err != nil {
+	if err := warehouse.RecomputeDossiers(ctx, r.client, r.calendar, r.states, which, bound); err != nil {
 		return "", fmt.Errorf("recomputing dossiers: %w", err)
 	}
 	return "SELECT * FROM " + r.states, nil
@@ -244,7 +261,7 @@ func (r *run) compare(ctx context.Context, t target, stored, expected, partial s
 }
 
 // state compares the state of dossiers, a month of registration at a time. It has no positions: dossiers that have
-// events beyond what has been inserted everywhere are left out, as they are under way.
+// events, or voids of events, beyond what has been inserted everywhere are left out, as they are under way.
 func (r *run) state(ctx context.Context, t target, result *Rollup) error {
 	months, err := r.months(ctx, "dossier_events", t.name)
 	if err != nil {
@@ -276,7 +293,7 @@ func (r *run) state(ctx context.Context, t target, result *Rollup) error {
 		if err := r.exec(ctx, "INSERT INTO "+stored+" SELECT * FROM "+t.name+" FINAL WHERE "+in); err != nil {
 			return fmt.Errorf("copying: %w", err)
 		}
-		states, err := r.dossiers(ctx, in+" AND "+settled)
+		states, err := r.dossiers(ctx, in, settled)
 		if err != nil {
 			return err
 		}
@@ -288,7 +305,8 @@ func (r *run) state(ctx context.Context, t target, result *Rollup) error {
 		err = r.client.Conn().QueryRow(ctx, fmt.Sprintf(`SELECT count(), countIf(difference != ''), groupArrayIf(%[1]d)(toString(tuple(%[2]s)) || ':' || difference, difference != '') FROM
 			(SELECT %[2]s, %[3]s, multiIf(max(side) = 0, ' is stored without events', min(side) = 1, ' is not stored', count() != 2, ' is stored twice', %[4]s) AS difference
 			FROM (SELECT *, 0 AS side FROM %[5]s UNION ALL SELECT *, 1 AS side FROM %[6]s)
-			WHERE (%[2]s) NOT IN (SELECT %[2]s FROM dossier_events WHERE %[7]s AND NOT (%[8]s))
+			WHERE (%[2]s) NOT IN (SELECT %[2]s FROM dossier_events WHERE %[7]s AND
+				(NOT (%[8]s) OR (source, event_id) IN (SELECT source, subject FROM register_events WHERE type = 'event.void' AND NOT (%[8]s))))
 			GROUP BY %[2]s)`, examples, keys, strings.Join(values, ", "), difference, stored, expected, in, settled)).Scan(&compared, &differ, &differences)
 		if err != nil {
 			return fmt.Errorf("comparing: %w", err)

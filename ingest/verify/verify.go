@@ -1,5 +1,5 @@
 // Package verify proves from the raw data that nothing was lost and nothing was counted twice: every offset is in
-// exactly one table, every identity is there once, and every rollup is what its raw rows give.
+// exactly one table, every identity is there once, and every rollup is what its raw rows give, less those that are voided.
 //
 // It may run while ingestion does. Offsets are judged below the committed offset only, and each rollup is compared
 // with the raw rows below the position that the rollup itself names.
@@ -100,6 +100,10 @@ func Run(ctx context.Context, deps Deps, options Options) (report *Report, err e
 	}
 	options.Progress("identities")
 	if err := r.identities(ctx); err != nil {
+		return nil, err
+	}
+	options.Progress("voids")
+	if err := r.voids(ctx, options.Now); err != nil {
 		return nil, err
 	}
 	forgotten, err := r.forgotten(ctx)

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"ioc.local/ingest"
 	"ioc.local/ingest/verify"
 )
 
@@ -19,9 +22,12 @@ func filled(t *testing.T) *world {
 	w := newWorld(t)
 	for i, s := range []*stream{w.stream("mixed", 0, 0), w.stream("mixed", 1, 1_048_500), w.stream("mixed@1", 0, 40)} {
 		for range 2 - min(i, 1) {
+			from := s.next
 			s.mustWrite(s.someEvents(60)...)
+			s.mustWrite(s.someVoids(from)...)
 		}
 	}
+	w.takeOut()
 	return w
 }
 
@@ -51,10 +57,13 @@ func TestCleanDatabasePasses(t *testing.T) {
 			t.Errorf("%s was not compared: %+v", rollup.Name, rollup)
 		}
 	}
-	for _, name := range []string{"auth_minutes", "auth_days", "source_activity", "dossier_state", "dossier_days", "dossier_deadlines", "dossier_savings"} {
+	for _, name := range []string{"auth_minutes", "auth_days", "query_minutes", "query_days", "eid_minutes", "eid_days", "source_activity", "dossier_state", "dossier_days", "dossier_deadlines", "dossier_savings"} {
 		if !names[name] {
 			t.Errorf("%s was not verified", name)
 		}
+	}
+	if r.Voids.TakenOut != 12 || r.Voids.Open > 0 {
+		t.Errorf("voids: %+v, want 3 taken out of each of 4 ranges", r.Voids)
 	}
 	for _, want := range []string{"PARTITION  FIRST", "mixed/1", "auth_minutes", "ok: every offset once"} {
 		if !strings.Contains(text, want) {
@@ -85,7 +94,7 @@ func TestEachFaultIsFound(t *testing.T) {
 			rollups:  "auth_days auth_minutes source_activity",
 		},
 		"an event of a dossier is gone": {
-			breaking: []string{"ALTER TABLE dossier_events DELETE WHERE topic = 'mixed' AND status = 2 AND offset = (SELECT min(offset) FROM dossier_events WHERE topic = 'mixed' AND partition = 1 AND status = 2) SETTINGS mutations_sync = 2"},
+			breaking: []string{"ALTER TABLE dossier_events DELETE WHERE topic = 'mixed' AND status = 2 AND offset = (SELECT min(offset) FROM dossier_events WHERE topic = 'mixed' AND partition = 1 AND status = 2 AND event_id NOT IN (SELECT subject FROM register_events)) SETTINGS mutations_sync = 2"},
 			want:     []string{"are in no table", "dossier_state: 1 rows differ"},
 			rollups:  "dossier_days dossier_deadlines dossier_state source_activity",
 		},
@@ -138,6 +147,24 @@ func TestEachFaultIsFound(t *testing.T) {
 		"source activity counts a strange family": {
 			breaking: []string{"INSERT INTO source_activity (family, source, n) VALUES ('nothing', '/npsp/H26', 1)"},
 			rollups:  "source_activity",
+		},
+		"a voided fact is taken out twice": {
+			breaking: []string{"INSERT INTO query_days SELECT * REPLACE (-1 AS n) FROM query_days FINAL WHERE topic = '' LIMIT 1"},
+			want:     []string{"query_days: 1 rows differ"},
+			rollups:  "query_days",
+		},
+		"a fact was taken out that no void names": {
+			breaking: []string{"ALTER TABLE register_events DELETE WHERE type = 'event.void' AND subject = (SELECT min(subject) FROM register_events WHERE type = 'event.void' AND subject LIKE 'a-%') SETTINGS mutations_sync = 2"},
+			want:     []string{"eid_days: 1 rows differ", "n 32, raw gives 33"},
+			rollups:  "eid_days eid_minutes source_activity",
+		},
+		"a void was written down and not done": {
+			breaking: []string{"ALTER TABLE auth_days DELETE WHERE topic = '~void' SETTINGS mutations_sync = 2"},
+			rollups:  "auth_days",
+		},
+		"a voided fact still counts": {
+			breaking: []string{"INSERT INTO register_events (type, source, subject, event_id, received_at) SELECT 'event.void', '/eid_auth/G01', max(event_id), 'late', now() - INTERVAL 2 HOUR FROM auth_attempts"},
+			want:     []string{"1 voided events still count after an hour"},
 		},
 		"a cube counts a dossier too many": {
 			breaking: []string{"INSERT INTO dossier_days (day, province, province63, service_id, channel, n) VALUES (today(), '79', 'gso34:79', 'DA06-03', 'online', 1)"},
@@ -254,13 +281,22 @@ func TestRunWhileRowsAreInserted(t *testing.T) {
 		group.Go(func() error {
 			for n := 0; ctx.Err() == nil; n++ {
 				// A statement is not cancelled half-way: ingestion lets it end as well.
+				from := s.next
 				if err := s.write(context.WithoutCancel(ctx), s.someEvents(20+30*(n%3)+i)...); err != nil {
+					return err
+				}
+				if err := s.write(context.WithoutCancel(ctx), s.someVoids(from)...); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
+	voids, err := ingest.NewVoids(ingest.DefaultVoidsConfig(), ingest.VoidsDeps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Warehouse: w.db.Client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	group.Go(func() error { return voids.Run(ctx) })
 	before := w.verify(verify.Options{})
 	for range 6 {
 		if r := w.verify(verify.Options{}); !r.OK() {
@@ -275,7 +311,8 @@ func TestRunWhileRowsAreInserted(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if r := w.verify(verify.Options{}); !r.OK() {
+	w.takeOut()
+	if r := w.verify(verify.Options{}); !r.OK() || r.Voids.TakenOut < 3 || r.Voids.Open > 0 {
 		t.Errorf("at rest:\n%s", printed(t, r))
 	}
 }

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
+	"ioc.local/ingest"
 	"ioc.local/ingest/event"
 	"ioc.local/ingest/verify"
 	"ioc.local/internal/reference"
@@ -81,7 +84,9 @@ func (s *stream) write(ctx context.Context, values ...string) error {
 		s.next++
 	}
 	token := fmt.Sprintf("%s/%d/%d", s.Topic, s.Partition, first)
+	registers := false
 	for _, block := range s.batch.Blocks() {
+		registers = registers || block.Table == "register_events"
 		batch, err := s.db.Client.Conn().PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token))),
 			"INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
 		if err != nil {
@@ -94,12 +99,10 @@ func (s *stream) write(ctx context.Context, values ...string) error {
 			return err
 		}
 	}
-	touched := warehouse.TouchedDossiers{Topic: s.Topic, Partition: s.Partition, First: uint64(first), Last: uint64(s.next - 1), Token: token, Calendar: s.calendar}
+	touched := warehouse.TouchedDossiers{Topic: s.Topic, Partition: s.Partition, First: uint64(first), Last: uint64(s.next - 1), Token: token, Calendar: s.calendar, Registers: registers}
 	touched.RegisteredOn, touched.Subjects = s.batch.TouchedDossiers()
-	if len(touched.Subjects) > 0 {
-		if err := warehouse.ApplyDossiers(ctx, s.db.Client, touched); err != nil {
-			return err
-		}
+	if err := warehouse.ApplyDossiers(ctx, s.db.Client, touched); err != nil {
+		return err
 	}
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -132,7 +135,50 @@ func (s *stream) someEvents(n int) []string {
 			values = append(values, report(fmt.Sprintf("%s-%d-%d", s.Topic, s.Partition, k), s.clock))
 		}
 	}
+	for i := range 9 {
+		id := fmt.Sprintf("%s-%d-%d", s.Topic, s.Partition, int(s.next)+i)
+		values = append(values, query(id, s.clock), account(id, s.clock), document(id, s.clock))
+	}
 	return values
+}
+
+// someVoids void one event of each kind that someEvents gave for the offset from, and one that is not there.
+func (s *stream) someVoids(from int64) []string {
+	id := fmt.Sprintf("%s-%d-%d", s.Topic, s.Partition, from)
+	return []string{
+		void("/eid_auth/G01", "auth-"+id, s.clock), void("/npsp/H26", "d-"+id, s.clock), void("/manual_report/G01", fmt.Sprintf("r-%s-%d-%d", s.Topic, s.Partition, from+15), s.clock),
+		void("/popdb/G01", "q-"+id, s.clock), void("/vneid/G01", "a-"+id, s.clock), void("/vneid/G01", "nothing-"+id, s.clock),
+	}
+}
+
+// takeOut lets ingestion take voided facts out of the rollups until none is open.
+func (w *world) takeOut() {
+	w.t.Helper()
+	cfg := ingest.DefaultVoidsConfig()
+	cfg.Poll = 50 * time.Millisecond
+	v, err := ingest.NewVoids(cfg, ingest.VoidsDeps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Warehouse: w.db.Client})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- v.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	}()
+	open := "SELECT toString((SELECT countIf((source, subject) NOT IN (SELECT source, event_id FROM voided) AND subject NOT LIKE 'nothing%') FROM register_events WHERE type = 'event.void')"
+	for rollup, family := range map[string]string{"auth_minutes": "auth_attempts", "auth_days": "auth_attempts", "query_minutes": "data_queries", "query_days": "data_queries", "eid_minutes": "eid_events", "eid_days": "eid_events"} {
+		open += fmt.Sprintf(" + ((SELECT max(p.position) FROM %s AS p WHERE topic = '~void') != (SELECT max(batch) FROM voided WHERE family = '%s'))", rollup, family)
+	}
+	open += ")"
+	for deadline := time.Now().Add(2 * time.Minute); w.text(open) != "0"; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s voids are still open", w.text(open))
+		}
+	}
 }
 
 func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
@@ -145,6 +191,23 @@ func auth(id string, k int, at time.Time) string {
 func dossier(id, dossier string, status int, at time.Time) string {
 	return fmt.Sprintf(`{"specversion":"1.0","id":"d-%s","source":"/npsp/H26","type":"vn.da06.dossier.status.v1","time":"%s","subject":"%s","data":{"province_code":"79","admin_scheme":"gso34","agency_code":"H29.1","service_id":"DA06-03","registered_on":"%s","status":%d,"channel":2,"statutory_limit":3,"limit_unit":"working_day"}}`,
 		id, stamp(at), dossier, time.Now().AddDate(0, 0, -20).Format(time.DateOnly), status)
+}
+
+func query(id string, at time.Time) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"q-%s","source":"/popdb/G01","type":"vn.da06.data.query.v1","time":"%s","subject":"q-%s","data":{"consumer_agency":"H29.3","query_kind":"verify","outcome":"ok","latency_ms":85,"records":1}}`, id, stamp(at), id)
+}
+
+func account(id string, at time.Time) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"a-%s","source":"/vneid/G01","type":"vn.da06.eid.account.v1","time":"%s","subject":"a-%s","data":{"province_code":"79","admin_scheme":"gso34","action":"activated","eid_level":2}}`, id, stamp(at), id)
+}
+
+func document(id string, at time.Time) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"doc-%s","source":"/npsp/H26","type":"vn.da06.dossier.document.v1","time":"%s","subject":"d-%s","data":{"province_code":"01","admin_scheme":"gso34","agency_code":"H26.12","registered_on":"%s","kind":"component","digitised":true}}`,
+		id, stamp(at), id, time.Now().AddDate(0, 0, -20).Format(time.DateOnly))
+}
+
+func void(source, id string, at time.Time) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"void-%s","source":"%s","type":"vn.da06.event.void.v1","time":"%s","subject":"%s","data":{"reason":"sent by mistake"}}`, id, source, stamp(at), id)
 }
 
 func report(id string, at time.Time) string {

@@ -39,6 +39,8 @@ type Event struct {
 	// Limit is the legal time limit in LimitUnit.
 	Limit     uint16
 	LimitUnit LimitUnit
+	// Voided says that an event.void names the event: nothing is read from it any more.
+	Voided bool
 }
 
 // LimitUnit is the unit of a legal time limit.
@@ -60,7 +62,8 @@ const (
 
 // State is what the rules make of a dossier's events. Times are Unix milliseconds; 0 is absent.
 type State struct {
-	// Version is the number of events that it was made of.
+	// Version is the number of events and of voided events: it grows with every event of the dossier and with every
+	// void of one.
 	Version uint32
 	// Accepted is the first status 2 (rule 1).
 	Accepted int64
@@ -80,7 +83,7 @@ type State struct {
 	Province, Province63   string
 	Agency, Service        string
 	Level, Channel, Portal int8
-	// Latest is the time of the newest event.
+	// Latest is the time of the newest event; 0 when all are voided.
 	Latest int64
 }
 
@@ -103,16 +106,17 @@ type Evaluator struct {
 // NewEvaluator makes an Evaluator that counts legal limits on the given working calendar.
 func NewEvaluator(calendar *reference.Calendar) *Evaluator { return &Evaluator{calendar: calendar} }
 
-// State evaluates the events of one dossier, and sorts them.
+// State evaluates the events of one dossier. It sorts them, and takes the voided ones out of the slice.
+//
+// Events that are no status steps (documents, payments, ratings) move nothing, but say where the dossier belongs when
+// no step does (rule 2).
 func (e *Evaluator) State(events []Event) State {
 	slices.SortFunc(events, inOrder)
-	var s State
+	s := State{Version: version(events)}
+	events = slices.DeleteFunc(events, func(event Event) bool { return event.Voided })
 	e.steps = e.steps[:0]
 	acceptance := -1
 	for i, event := range events {
-		if i == 0 || event.ID != events[i-1].ID || event.Source != events[i-1].Source || event.At != events[i-1].At {
-			s.Version++
-		}
 		s.Latest = max(s.Latest, event.At)
 		if event.Status == 0 {
 			continue
@@ -134,6 +138,19 @@ func (e *Evaluator) State(events []Event) State {
 	s.Overdue = e.overdue(&s, ends)
 	s.Saved = e.saved(&s)
 	return s
+}
+
+// version counts sorted events, copies once, and the voided ones twice.
+func version(events []Event) (n uint32) {
+	for i, event := range events {
+		if i > 0 && event.ID == events[i-1].ID && event.Source == events[i-1].Source && event.At == events[i-1].At {
+			continue
+		}
+		if n++; event.Voided {
+			n++
+		}
+	}
+	return n
 }
 
 // inOrder compares events by time, then status, id and source. cmp.Or would compare the strings of every pair.

@@ -40,7 +40,12 @@ type dossierEvent struct {
 	due                  int64
 	limit                uint16
 	unit                 int8
+	// void makes the event no event of a dossier, but a void of its source's event of this id.
+	void string
 }
+
+// identity is what a void names an event by.
+type identity struct{ source, id string }
 
 // step is what is left of status events that are equal in dossier, status and time (contract rule 3).
 type step struct {
@@ -53,13 +58,20 @@ type interval struct{ from, to int64 }
 
 // oracle is a dossier as the rules see it.
 type oracle struct {
-	events   []dossierEvent // ordered
-	steps    []step         // ordered
+	events   []dossierEvent // ordered, without those that are voided
+	all      []dossierEvent
+	voided   map[identity]bool
+	steps    []step // ordered
 	calendar *reference.Calendar
 }
 
-func newOracle(events []dossierEvent, calendar *reference.Calendar) *oracle {
-	o := &oracle{events: slices.Clone(events), calendar: calendar}
+func newOracle(events []dossierEvent, voided map[identity]bool, calendar *reference.Calendar) *oracle {
+	o := &oracle{all: events, voided: voided, calendar: calendar}
+	for _, e := range events {
+		if !voided[identity{e.source, e.id}] {
+			o.events = append(o.events, e)
+		}
+	}
 	// "Events of a dossier are ordered by (time, status rank, id); rank is the status number." Ids are unique per
 	// source only, so the source decides what the rule leaves open.
 	slices.SortFunc(o.events, func(a, b dossierEvent) int {
@@ -249,21 +261,27 @@ func (o *oracle) supplementTime() (total int64) {
 // state is what dossier_state holds of this dossier, but for overdue_at, which no rule names.
 func (o *oracle) state() dossierRow {
 	row := dossierRow{
-		RegisteredOn: o.events[0].registeredOn, Subject: o.events[0].subject,
+		RegisteredOn: o.all[0].registeredOn, Subject: o.all[0].subject,
 		AcceptedAt: o.acceptedAt(), SavedAt: o.savedAt(), DueAt: o.due(),
 		Supplements: uint16(len(requests(o.steps))), SupplementMS: o.supplementTime(),
 		Agency: o.agency(), Service: o.service(), Level: o.level(), Channel: o.channel(), Portal: o.portal(),
-		Latest: o.events[len(o.events)-1].time,
+	}
+	if len(o.events) > 0 {
+		row.Latest = o.events[len(o.events)-1].time
 	}
 	row.Province, row.Province63 = o.place()
 	if ended, ok := end(o.steps); ok {
 		row.EndedAt, row.EndStatus = ended.time, ended.status
 	}
-	identities := map[[2]string]bool{}
-	for _, e := range o.events {
-		identities[[2]string{e.source, e.id}] = true
+	identities := map[identity]bool{}
+	for _, e := range o.all {
+		identities[identity{e.source, e.id}] = true
 	}
-	row.Version = uint32(len(identities))
+	for id := range identities {
+		if row.Version++; o.voided[id] {
+			row.Version++
+		}
+	}
 	return row
 }
 

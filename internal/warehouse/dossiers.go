@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,14 +35,24 @@ type TouchedDossiers struct {
 	// RegisteredOn and Subjects are the keys, pairwise; repeats are allowed. Dates are days since 1970-01-01.
 	RegisteredOn []int32
 	Subjects     []string
+	// Registers says that the range has rows in register_events, among which voids of dossier events may be.
+	Registers bool
 }
 
-// dossierEvents reads what the rules need, dossier by dossier. fresh marks the rows of the range at hand.
-func dossierEvents(fresh, which string) string {
+// voids are the identities that the events.void of some offsets name.
+func voids(which string) string {
+	return "SELECT source, subject FROM register_events WHERE type = 'event.void' AND " + which
+}
+
+// dossierEvents reads what the rules need, dossier by dossier, from the offsets that bound admits. fresh marks those
+// of the range at hand; voids are bounded like events.
+func dossierEvents(fresh, bound, which string) string {
 	return `SELECT registered_on, subject, toUnixTimestamp64Milli(occurred_at), status, event_id, source,
 		province, province63, agency_code, service_id, toInt8(service_level), toInt8(channel), toInt8(portal),
-		toUnixTimestamp64Milli(due_at), statutory_limit, toInt8(limit_unit), toBool(` + fresh + `)
-	FROM dossier_events WHERE ` + which + ` ORDER BY registered_on, subject`
+		toUnixTimestamp64Milli(due_at), statutory_limit, toInt8(limit_unit), toBool(` + fresh + `),
+		toBool((source, event_id) IN (` + voids(bound+" AND NOT ("+fresh+")") + `)),
+		toBool((source, event_id) IN (` + voids(bound) + `))
+	FROM dossier_events WHERE ` + which + " AND " + bound + ` ORDER BY registered_on, subject`
 }
 
 const insertDossierChanges = ` (registered_on, subject, sign, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at,
@@ -49,13 +60,42 @@ const insertDossierChanges = ` (registered_on, subject, sign, version, accepted_
 
 // ApplyDossiers adds the range's effect on the state of its dossiers to dossier_state and the cubes: each
 // dossier is evaluated without and with the events of the range, and the difference is inserted. The raw
-// events of the range must be in dossier_events. What it is evaluated on is fixed by offsets (the range's own,
-// and for other partitions the positions that are recorded in dossier_bounds on the first attempt), so the
-// difference is the same in every attempt, and goes in as one block under the range's token: applying a range
-// again adds only what an earlier attempt left out.
+// events of the range must be in dossier_events, and its voids in register_events. What it is evaluated on is fixed by
+// offsets (the range's own, and for other partitions the positions that are recorded in dossier_bounds on the first
+// attempt), so the difference is the same in every attempt, and goes in as one block under the range's token: applying a
+// range again adds only what an earlier attempt left out.
+//
+// A void of a dossier event is an event of the set like others: it touches the dossier of the event that it names. One
+// that comes before that event is met by it later, as the range of the void has left its position.
 //
 // Ranges that may hold events of one dossier must be applied one after the other; the caller sees to that.
 func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers) error {
+	mine := fmt.Sprintf("topic = %s AND partition = %d", quote(touched.Topic), touched.Partition)
+	fresh := fmt.Sprintf("%s AND offset >= %d", mine, touched.First)
+	var newVoids string
+	if touched.Registers {
+		newVoids = voids(fmt.Sprintf("%s AND offset <= %d", fresh, touched.Last))
+		var n uint64
+		if err := client.Conn().QueryRow(ctx, "SELECT count() FROM ("+newVoids+")").Scan(&n); err != nil {
+			return fmt.Errorf("counting the voids of the range: %w", err)
+		}
+		if n == 0 {
+			newVoids = ""
+		}
+	}
+	if len(touched.Subjects) == 0 && newVoids == "" {
+		return nil
+	}
+	others, err := dossierBounds(ctx, client, touched)
+	if err != nil {
+		return err
+	}
+	if newVoids != "" {
+		// After the bounds: what they admit is there to be found.
+		if err := touched.addVoided(ctx, client, newVoids); err != nil {
+			return err
+		}
+	}
 	keys, err := ext.NewTable("touched", ext.Column("registered_on", "Date"), ext.Column("subject", "String"))
 	if err != nil {
 		return fmt.Errorf("building the table of touched dossiers: %w", err)
@@ -65,17 +105,9 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 			return fmt.Errorf("building the table of touched dossiers: %w", err)
 		}
 	}
-	others, err := dossierBounds(ctx, client, touched)
-	if err != nil {
-		return err
-	}
-	reading := clickhouse.Context(ctx, clickhouse.WithExternalTable(keys), clickhouse.WithParameters(clickhouse.Parameters{
-		"topic": touched.Topic, "partition": fmt.Sprint(touched.Partition), "first": fmt.Sprint(touched.First), "last": fmt.Sprint(touched.Last),
-	}))
-	rows, err := client.Conn().Query(reading, dossierEvents(
-		"topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {first:UInt64}",
-		`(registered_on, subject) IN (SELECT registered_on, subject FROM touched)
-		AND if(topic = {topic:String} AND partition = {partition:UInt32}, offset <= {last:UInt64}, `+others+`)`))
+	bound := fmt.Sprintf("if(%s, offset <= %d, %s)", mine, touched.Last, others)
+	rows, err := client.Conn().Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(keys)),
+		dossierEvents(fresh, bound, "(registered_on, subject) IN (SELECT registered_on, subject FROM touched)"))
 	if err != nil {
 		return fmt.Errorf("reading the events of touched dossiers: %w", err)
 	}
@@ -87,7 +119,7 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 	}
 	defer func() { _ = batch.Close() }()
 	changes := changeWriter{batch: batch, topic: touched.Topic, partition: touched.Partition, position: touched.Last + 1}
-	err = evaluateDossiers(rows, touched.Calendar, func(registeredOn time.Time, subject string, before, after *dossier.State) error {
+	latest, err := evaluateDossiers(rows, touched.Calendar, func(registeredOn time.Time, subject string, before, after *dossier.State) error {
 		if before != nil {
 			if err := changes.append(registeredOn, subject, -1, before); err != nil {
 				return err
@@ -98,8 +130,36 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 	if err != nil {
 		return fmt.Errorf("evaluating touched dossiers: %w", err)
 	}
+	// A row of no sign changes no count. It leaves the position, also of a range that has nothing but a void of an
+	// event to come, and the time of events that were voided before they came.
+	if err := changes.append(time.Unix(0, 0).UTC(), "", 0, &dossier.State{Latest: latest}); err != nil {
+		return err
+	}
 	if err := batch.Send(); err != nil {
 		return fmt.Errorf("inserting dossier changes: %w", err)
+	}
+	return nil
+}
+
+// addVoided adds the dossiers of the events that the query names.
+func (t *TouchedDossiers) addVoided(ctx context.Context, client *Client, named string) error {
+	rows, err := client.Conn().Query(ctx, "SELECT DISTINCT toInt32(registered_on), subject FROM dossier_events WHERE (source, event_id) IN ("+named+")")
+	if err != nil {
+		return fmt.Errorf("looking for the dossiers of voided events: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	// The slices belong to the caller.
+	t.RegisteredOn, t.Subjects = slices.Clone(t.RegisteredOn), slices.Clone(t.Subjects)
+	for rows.Next() {
+		var day int32
+		var subject string
+		if err := rows.Scan(&day, &subject); err != nil {
+			return fmt.Errorf("looking for the dossiers of voided events: %w", err)
+		}
+		t.RegisteredOn, t.Subjects = append(t.RegisteredOn, day), append(t.Subjects, subject)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("looking for the dossiers of voided events: %w", err)
 	}
 	return nil
 }
@@ -142,10 +202,11 @@ func quote(text string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
-// RecomputeDossiers evaluates all dossiers from the raw events that the SQL condition which admits, and
-// inserts their states into a table with the columns of dossier_changes, with sign 1 and the topic "-".
-func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.Calendar, table, which string) error {
-	rows, err := client.Conn().Query(ctx, dossierEvents("1", which))
+// RecomputeDossiers evaluates the dossiers that the SQL condition which admits, from the raw events and voids whose
+// topic, partition and offset the condition bound admits. It inserts their states into a table with the columns of
+// dossier_changes, with sign 1 and the topic "-".
+func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.Calendar, table, which, bound string) error {
+	rows, err := client.Conn().Query(ctx, dossierEvents("1", bound, which))
 	if err != nil {
 		return fmt.Errorf("reading dossier events: %w", err)
 	}
@@ -165,7 +226,7 @@ func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.
 		changes.batch = nil
 		return nil
 	}
-	err = evaluateDossiers(rows, calendar, func(registeredOn time.Time, subject string, _, after *dossier.State) error {
+	_, err = evaluateDossiers(rows, calendar, func(registeredOn time.Time, subject string, _, after *dossier.State) error {
 		if changes.batch == nil {
 			var err error
 			if changes.batch, err = client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+insertDossierChanges); err != nil {
@@ -186,9 +247,9 @@ func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.
 	return send()
 }
 
-// evaluateDossiers calls each with the state of every dossier of rows: without its fresh events (nil when
-// all are fresh) and with them. It closes rows.
-func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(registeredOn time.Time, subject string, before, after *dossier.State) error) (err error) {
+// evaluateDossiers calls each with the state of every dossier of rows that the fresh events or voids may have changed:
+// without them (nil when all events are fresh) and with them. It gives the time of the newest fresh event, and closes rows.
+func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(registeredOn time.Time, subject string, before, after *dossier.State) error) (latest int64, err error) {
 	defer func() {
 		if closeErr := rows.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("reading dossier events: %w", closeErr)
@@ -198,8 +259,9 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 	var registeredOn time.Time
 	var subject string
 	var earlier, all []dossier.Event
+	var changed bool
 	flush := func() error {
-		if len(all) == 0 {
+		if !changed {
 			return nil
 		}
 		after := evaluator.State(all)
@@ -214,27 +276,32 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 		var key string
 		var e dossier.Event
 		var unit int8
-		var fresh bool
+		var fresh, voidedBefore, voided bool
 		if err := rows.Scan(&day, &key, &e.At, &e.Status, &e.ID, &e.Source, &e.Province, &e.Province63, &e.Agency, &e.Service,
-			&e.Level, &e.Channel, &e.Portal, &e.DueAt, &e.Limit, &unit, &fresh); err != nil {
-			return fmt.Errorf("reading dossier events: %w", err)
+			&e.Level, &e.Channel, &e.Portal, &e.DueAt, &e.Limit, &unit, &fresh, &voidedBefore, &voided); err != nil {
+			return 0, fmt.Errorf("reading dossier events: %w", err)
 		}
 		if key != subject || !day.Equal(registeredOn) {
 			if err := flush(); err != nil {
-				return err
+				return 0, err
 			}
-			registeredOn, subject, earlier, all = day, key, earlier[:0], all[:0]
+			registeredOn, subject, earlier, all, changed = day, key, earlier[:0], all[:0], false
 		}
 		e.LimitUnit = dossier.LimitUnit(unit)
+		e.Voided = voided
 		all = append(all, e)
-		if !fresh {
+		if fresh {
+			latest = max(latest, e.At)
+		} else {
+			e.Voided = voidedBefore
 			earlier = append(earlier, e)
 		}
+		changed = changed || fresh || voided != voidedBefore
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("reading dossier events: %w", err)
+		return 0, fmt.Errorf("reading dossier events: %w", err)
 	}
-	return flush()
+	return latest, flush()
 }
 
 // changeWriter appends rows of dossier_changes to a batch.

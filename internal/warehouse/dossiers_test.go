@@ -55,6 +55,8 @@ type world struct {
 	t    *testing.T
 	db   *enginetest.DB
 	data *reference.Data
+	// voided are the identities that voids name.
+	voided map[identity]bool
 }
 
 func newWorld(t *testing.T) *world {
@@ -74,8 +76,13 @@ func (w *world) load(spans ...span) {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = batch.Close() }()
+	var voids [][]any
 	for _, s := range spans {
 		for i, e := range s.events() {
+			if e.void != "" {
+				voids = append(voids, []any{"event.void", e.void, time.UnixMilli(e.time), e.source, e.id, s.topic, s.partition, uint64(s.first + i)})
+				continue
+			}
 			kind := "dossier.status"
 			if e.status == 0 {
 				kind = "dossier.document"
@@ -91,6 +98,19 @@ func (w *world) load(spans ...span) {
 	if err := batch.Send(); err != nil {
 		w.t.Fatal(err)
 	}
+	registers, err := w.db.Client.Conn().PrepareBatch(w.t.Context(), "INSERT INTO register_events (type, subject, occurred_at, source, event_id, topic, partition, offset)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = registers.Close() }()
+	for _, row := range voids {
+		if err := registers.Append(row...); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := registers.Send(); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // apply brings the dossiers of a span up to date.
@@ -100,6 +120,10 @@ func (w *world) apply(s span) error {
 		Token: fmt.Sprintf("%s/%d/%d-%d", s.topic, s.partition, s.first, s.last),
 	}
 	for _, e := range s.events() {
+		if e.void != "" {
+			touched.Registers = true
+			continue
+		}
 		touched.RegisteredOn = append(touched.RegisteredOn, e.registeredOn)
 		touched.Subjects = append(touched.Subjects, e.subject)
 	}
@@ -158,7 +182,7 @@ func (w *world) recompute(table string) {
 	}
 	execute("CREATE TABLE " + table + " AS dossier_state ENGINE = Memory")
 	execute("CREATE TABLE " + table + "_changes AS dossier_changes ENGINE = Memory")
-	if err := warehouse.RecomputeDossiers(w.t.Context(), w.db.Client, w.data.Calendar(), table+"_changes", "1"); err != nil {
+	if err := warehouse.RecomputeDossiers(w.t.Context(), w.db.Client, w.data.Calendar(), table+"_changes", "1", "1"); err != nil {
 		w.t.Fatal(err)
 	}
 	execute("INSERT INTO " + table + " (" + columns + ") SELECT " + columns + " FROM " + table + "_changes")
@@ -171,7 +195,7 @@ type counts map[string]int64
 func (w *world) cubes() map[string]counts {
 	w.t.Helper()
 	return map[string]counts{
-		"dossier_days":      w.cube("dossier_days", "toInt32(day), province, province63, service_id, toInt8(channel)"),
+		"dossier_days":      w.cube("dossier_days", "toInt32(day), province, province63, service_id, toInt8(channel), toInt8(portal)"),
 		"dossier_deadlines": w.cube("dossier_deadlines", "toInt32(day), province, province63, service_id, toUnixTimestamp64Milli(overdue_at)"),
 		"dossier_savings":   w.cube("dossier_savings", "toInt32(day), province, province63, service_id"),
 	}
@@ -207,7 +231,7 @@ func cubesOf(states map[string]dossierRow) map[string]counts {
 	for _, s := range states {
 		place := fmt.Sprintf("'%s','%s','%s'", s.Province, s.Province63, s.Service)
 		if s.AcceptedAt > 0 {
-			days[fmt.Sprintf("(%d,%s,%d)", day(s.AcceptedAt), place, s.Channel)]++
+			days[fmt.Sprintf("(%d,%s,%d,%d)", day(s.AcceptedAt), place, s.Channel, s.Portal)]++
 		}
 		if s.AcceptedAt > 0 && s.DueAt > 0 {
 			deadlines[fmt.Sprintf("(%d,%s,%d)", day(s.AcceptedAt), place, s.OverdueAt)]++
@@ -228,7 +252,7 @@ func (w *world) check(dossiers [][]dossierEvent) {
 	}
 	wrong := 0
 	for _, events := range dossiers {
-		o := newOracle(events, w.data.Calendar())
+		o := newOracle(events, w.voided, w.data.Calendar())
 		row := got[events[0].subject]
 		problem := o.compare(row)
 		if problem == "" {
@@ -424,7 +448,7 @@ func TestEvaluationFollowsTheReadingRules(t *testing.T) {
 			EndedAt: s.Ended, EndStatus: s.EndStatus, SavedAt: s.Saved, DueAt: s.Due, OverdueAt: s.Overdue, Supplements: s.Supplements,
 			SupplementMS: s.SupplementMillis, Province: s.Province, Province63: s.Province63, Agency: s.Agency, Service: s.Service,
 			Level: s.Level, Channel: s.Channel, Portal: s.Portal, Latest: s.Latest}
-		o := newOracle(events, data.Calendar())
+		o := newOracle(events, nil, data.Calendar())
 		if problem := o.compare(got); problem != "" {
 			t.Fatalf("dossier %s: %s\nevents:\n%s", got.Subject, problem, describe(o.events))
 		}
@@ -474,8 +498,8 @@ func TestDossierStateFollowsTheReadingRules(t *testing.T) {
 // allCells gives every row of the state and the cubes, position rows included, as one text.
 const allCells = `SELECT arrayStringConcat(arraySort(groupArray(line)), '\n') FROM (
 	SELECT toString(tuple(*)) AS line FROM dossier_state FINAL
-	UNION ALL SELECT toString(('days', day, province, province63, service_id, channel, topic, partition, sum(n), max(position), max(latest))) FROM dossier_days
-		GROUP BY day, province, province63, service_id, channel, topic, partition
+	UNION ALL SELECT toString(('days', day, province, province63, service_id, channel, portal, topic, partition, sum(n), max(position), max(latest))) FROM dossier_days
+		GROUP BY day, province, province63, service_id, channel, portal, topic, partition
 	UNION ALL SELECT toString(('deadlines', day, province, province63, service_id, overdue_at, topic, partition, sum(n), max(position), max(latest))) FROM dossier_deadlines
 		GROUP BY day, province, province63, service_id, overdue_at, topic, partition
 	UNION ALL SELECT toString(('savings', day, province, province63, service_id, topic, partition, sum(n), max(position), max(latest))) FROM dossier_savings

@@ -5,10 +5,21 @@ import (
 
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
+	"ioc.local/internal/warehouse/engine"
 	"ioc.local/internal/warehouse/enginetest"
 )
 
-func TestMain(m *testing.M) { enginetest.Main(m) }
+// analysts is the database that the scope users of the tests' engine may read.
+const analysts = "analysts"
+
+func TestMain(m *testing.M) {
+	users := engine.Users{Database: analysts, Limits: engine.DefaultLimits(),
+		Scopes: []engine.Scope{engine.NationalScope(), engine.ProvinceScope("01"), engine.ProvinceScope("79")}}
+	for _, v := range warehouse.AnalystViews() {
+		users.Objects = append(users.Objects, engine.Object{Name: v.Name, Province: v.Province, NationalRows: v.NationalRows})
+	}
+	enginetest.Main(m, users)
+}
 
 // migrated is a fresh database with the schema.
 func migrated(t *testing.T) *enginetest.DB {

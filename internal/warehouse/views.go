@@ -6,6 +6,9 @@ type View struct {
 	Name string
 	// Province is the column that its row policies filter on; empty for reference data, which everybody sees.
 	Province string
+	// NationalRows says that rows without a province are for every scope (registers), and not for the national scope
+	// only (facts).
+	NationalRows bool
 }
 
 // AnalystViews are all objects that a scope's user may read. Whoever adds a view for analysts adds it
@@ -14,7 +17,15 @@ func AnalystViews() []View {
 	return []View{
 		{Name: "dossiers", Province: "province"},
 		{Name: "authentications", Province: "province"},
-		{Name: "reports", Province: "province"},
+		{Name: "queries", Province: "province"},
+		{Name: "accounts", Province: "province"},
+		{Name: "wallet_documents", Province: "province"},
+		{Name: "service_catalogue", Province: "province", NationalRows: true},
+		{Name: "tasks", Province: "province", NationalRows: true},
+		{Name: "capabilities", Province: "province", NationalRows: true},
+		{Name: "quality_reports", Province: "province", NationalRows: true},
+		{Name: "petitions", Province: "province", NationalRows: true},
+		{Name: "reports", Province: "province", NationalRows: true},
 		{Name: "provinces"}, {Name: "services"}, {Name: "savings_coefficients"}, {Name: "working_calendar"},
 	}
 }

@@ -55,6 +55,8 @@ type Object struct {
 	// Province is the column that holds the province code. Empty: the object has no such
 	// column (reference data), and every scope sees all of its rows.
 	Province string
+	// NationalRows says that every scope sees the rows whose province is empty, and not the national scope only.
+	NationalRows bool
 }
 
 // Limits bound the queries of scope users. A query over a limit fails; none is cut short.
@@ -73,6 +75,11 @@ type Limits struct {
 	MaxReadRows int64
 	// MaxThreads is the most threads of one query.
 	MaxThreads int
+	// MaxDisk is the most disk that one query may take for what does not fit in memory, in bytes; all queries of a user
+	// together get twice that.
+	MaxDisk int64
+	// MaxQueries is the most queries of one user at once.
+	MaxQueries int
 	// QueriesPerMinute bounds each quota key (or user, for queries without a key).
 	QueriesPerMinute int
 	// ReadRowsPerHour bounds the rows read for each quota key (or user).
@@ -88,6 +95,8 @@ func DefaultLimits() Limits {
 		MaxResultBytes:   256 << 20,
 		MaxReadRows:      1_000_000_000,
 		MaxThreads:       2,
+		MaxDisk:          4 << 30,
+		MaxQueries:       16,
 		QueriesPerMinute: 600,
 		ReadRowsPerHour:  20_000_000_000,
 	}
@@ -153,7 +162,7 @@ func (u Users) validate() error {
 	}
 	l := u.Limits
 	if len(u.Scopes) > 0 && (l.MaxMemory <= 0 || l.MaxExecution < time.Second || l.MaxResultRows <= 0 || l.MaxResultBytes <= 0 ||
-		l.MaxReadRows <= 0 || l.MaxThreads <= 0 || l.QueriesPerMinute <= 0 || l.ReadRowsPerHour <= 0) {
+		l.MaxReadRows <= 0 || l.MaxThreads <= 0 || l.MaxDisk <= 0 || l.MaxQueries <= 0 || l.QueriesPerMinute <= 0 || l.ReadRowsPerHour <= 0) {
 		fail("every limit must be positive, and MaxExecution at least a second: %+v", l)
 	}
 	return errors.Join(errs...)
@@ -163,6 +172,9 @@ func (u Users) validate() error {
 func (o Object) policy(s Scope) string {
 	if s.Province == "" || o.Province == "" {
 		return "1"
+	}
+	if o.NationalRows {
+		return o.Province + " IN ('', '" + s.Province + "')"
 	}
 	return o.Province + " = '" + s.Province + "'"
 }
@@ -185,6 +197,17 @@ var usersTemplate = template.Must(template.New("users.xml").Parse(`<clickhouse>
            rollup, which asynchronous inserts (the default since 26.x) do not promise. -->
       <async_insert>0</async_insert>
       <deduplicate_blocks_in_dependent_materialized_views>1</deduplicate_blocks_in_dependent_materialized_views>
+      <!-- A view runs with its definer's profile and constraints, and takes of the asker's settings what these allow.
+           ClickHouse checks the asker's own constraints for the outermost query only, so that SETTINGS within a
+           subquery would let a condition see rows that a policy hides (see ioc_analyst): these stop it. -->
+      {{- range .DefinerConstant}}
+      <{{.Name}}>{{.Value}}</{{.Name}}>
+      {{- end}}
+      <constraints>
+        {{- range .DefinerConstant}}
+        <{{.Name}}><const/></{{.Name}}>
+        {{- end}}
+      </constraints>
     </ioc_admin>
 {{- if .Embedded}}
     <ioc_starter>
@@ -211,11 +234,15 @@ var usersTemplate = template.Must(template.New("users.xml").Parse(`<clickhouse>
       <max_rows_to_read>{{.Limits.MaxReadRows}}</max_rows_to_read>
       <read_overflow_mode>throw</read_overflow_mode>
       <max_threads>{{.Limits.MaxThreads}}</max_threads>
+      <max_temporary_data_on_disk_size_for_query>{{.Limits.MaxDisk}}</max_temporary_data_on_disk_size_for_query>
+      <max_temporary_data_on_disk_size_for_user>{{.UserDisk}}</max_temporary_data_on_disk_size_for_user>
+      <max_concurrent_queries_for_user>{{.Limits.MaxQueries}}</max_concurrent_queries_for_user>
       <!-- A condition of the user's must never see a row that the policy hides: its error text would
            tell what is in it (toUInt8(name) says "Cannot parse 'Hà Nội'"). Of a view, the engine
            otherwise merges both conditions into one and starts with the cheaper. -->
       <query_plan_merge_filters>0</query_plan_merge_filters>
       <allow_reorder_prewhere_conditions>0</allow_reorder_prewhere_conditions>
+      <short_circuit_function_evaluation>enable</short_circuit_function_evaluation>
       <!-- Small statements with a huge plan. -->
       <max_query_size>65536</max_query_size>
       <max_ast_depth>200</max_ast_depth>
@@ -292,12 +319,24 @@ var usersTemplate = template.Must(template.New("users.xml").Parse(`<clickhouse>
 </clickhouse>
 `))
 
+// definerConstant are the settings of which it depends whether a condition on a view sees rows before the policy does. All but
+// the first are the defaults.
+var definerConstant = []struct{ Name, Value string }{
+	{"allow_reorder_prewhere_conditions", "0"},
+	{"short_circuit_function_evaluation", "enable"},
+	{"optimize_move_to_prewhere", "1"},
+	{"move_all_conditions_to_prewhere", "1"},
+	{"enable_multiple_prewhere_read_steps", "1"},
+}
+
 // constant are the settings of the analyst profile that not even a looser readonly may change.
 var constant = []string{
 	"readonly", "allow_ddl", "allow_introspection_functions", "max_memory_usage", "max_memory_usage_for_user",
 	"timeout_overflow_mode", "max_result_rows", "max_result_bytes", "result_overflow_mode", "max_rows_to_read",
-	"read_overflow_mode", "max_threads", "max_query_size", "max_ast_depth", "max_ast_elements",
+	"read_overflow_mode", "max_threads", "max_temporary_data_on_disk_size_for_query", "max_temporary_data_on_disk_size_for_user",
+	"max_concurrent_queries_for_user", "max_query_size", "max_ast_depth", "max_ast_elements",
 	"max_expanded_ast_elements", "max_subquery_depth", "query_plan_merge_filters", "allow_reorder_prewhere_conditions",
+	"short_circuit_function_evaluation",
 }
 
 type userXML struct {
@@ -351,8 +390,8 @@ func UsersFile(u Users, credentials map[string]Credentials, embedded bool) ([]by
 	var out bytes.Buffer
 	err := usersTemplate.Execute(&out, map[string]any{
 		"Embedded": embedded, "Limits": u.Limits, "Seconds": seconds,
-		"MaxSeconds": seconds + int64(DeadlineSlack/time.Second), "UserMemory": 2 * u.Limits.MaxMemory,
-		"Constant": constant, "Users": users, "Networks": networks, "Database": u.Database,
+		"MaxSeconds": seconds + int64(DeadlineSlack/time.Second), "UserMemory": 2 * u.Limits.MaxMemory, "UserDisk": 2 * u.Limits.MaxDisk,
+		"Constant": constant, "DefinerConstant": definerConstant, "Users": users, "Networks": networks, "Database": u.Database,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("users file: %w", err)

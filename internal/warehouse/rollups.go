@@ -1,0 +1,94 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// VoidTopic is the topic of the position row that a rollup has for voided events: its position is the number of the
+// last batch of the table voided that was taken out of the rollup. No Kafka topic can have this name.
+const VoidTopic = "~void"
+
+// RollupView is a materialized view that fills a rollup.
+type RollupView struct {
+	// Name of the view.
+	Name string
+	// Source is the table whose inserts it sees.
+	Source string
+	// Target is the rollup.
+	Target string
+	// Columns are those of the target that the view fills, in its order; of a rollup by time the time is the first.
+	Columns []string
+	// query has its source in the place of %s.
+	query string
+}
+
+// RollupViews reads the materialized views of the client's database, by name.
+func RollupViews(ctx context.Context, client *Client) ([]RollupView, error) {
+	rows, err := client.Conn().Query(ctx, `SELECT name, source, target_table, as_select, database, columns FROM system.tables AS views
+		LEFT JOIN (SELECT name AS source, arrayJoin(dependencies_table) AS view FROM system.tables WHERE database = currentDatabase()) AS sources ON sources.view = views.name
+		LEFT JOIN (SELECT table, tupleElement(arraySort(groupArray((position, name))), 2) AS columns FROM system.columns WHERE database = currentDatabase() GROUP BY table) AS c ON c.table = views.name
+		WHERE database = currentDatabase() AND engine = 'MaterializedView' ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("reading materialized views: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var views []RollupView
+	for rows.Next() {
+		var v RollupView
+		var query, database string
+		if err := rows.Scan(&v.Name, &v.Source, &v.Target, &query, &database, &v.Columns); err != nil {
+			return nil, fmt.Errorf("reading materialized views: %w", err)
+		}
+		v.query = overOther(query, database, v.Source)
+		views = append(views, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading materialized views: %w", err)
+	}
+	return views, nil
+}
+
+// overOther puts %s in the place of the source in the text of a view; it gives an empty text when that is not in
+// exactly one place.
+func overOther(query, database, source string) string {
+	name := func(s string) string { return "`?" + regexp.QuoteMeta(s) + "`?" }
+	from := regexp.MustCompile(`\bFROM (?:` + name(database) + `\.)?` + name(source) + `(?:\s|$)`)
+	places := from.FindAllStringIndex(query, -1)
+	if source == "" || len(places) != 1 {
+		return ""
+	}
+	escape := func(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+	return escape(query[:places[0][0]]) + "FROM (%s) AS " + source + " " + escape(query[places[0][1]:])
+}
+
+// Over is the view's query over the rows of another query than its source. It is empty when the view's text does not
+// name the source exactly once.
+func (v RollupView) Over(rows string) string {
+	if v.query == "" {
+		return ""
+	}
+	return "SELECT " + strings.Join(v.Columns, ", ") + " FROM (" + fmt.Sprintf(v.query, rows) + ")"
+}
+
+// Counts says that the view counts events into a rollup of its own, from which a voided event has to be taken out.
+func (v RollupView) Counts() bool {
+	has := func(name string) bool { return slices.Contains(v.Columns, name) }
+	return has("n") && has("position") && !has("family") && v.Source != "dossier_changes"
+}
+
+// Minus is the query of the rows that take the rows of a query over the source out of the rollup again, and of the
+// position row that says so. batch is an expression: the number that this position is to be.
+func (v RollupView) Minus(rows, batch string) string {
+	return "SELECT * REPLACE (if(topic = '', -toInt64(n), toInt64(0)) AS n) FROM (" +
+		v.Over("SELECT * REPLACE ('"+VoidTopic+"' AS topic, toUInt32(0) AS partition, toUInt64("+batch+") - 1 AS offset) FROM ("+rows+")") + ")"
+}
+
+// VoidedBatch is the query of the number of the last batch of voided that was taken out of the view's rollup.
+func (v RollupView) VoidedBatch() string {
+	// Position rows are at the beginning of time, which spares reading the rest.
+	return "SELECT max(p.position) FROM " + v.Target + " AS p WHERE " + v.Columns[0] + " < toDate('1970-01-02') AND topic = '" + VoidTopic + "'"
+}
