@@ -155,7 +155,7 @@ CREATE VIEW IF NOT EXISTS service_catalogue
     province63      LowCardinality(String) COMMENT 'Province in the 63-scheme; gso34:<code> where it cannot be split',
     agency_code     LowCardinality(String) COMMENT 'Agency code (G.. or H..), opaque',
     agency_level    Enum8('none' = 0, 'central' = 1, 'province' = 2, 'commune' = 3) COMMENT 'Level of the agency',
-    service_id      LowCardinality(String) COMMENT 'Essential service; never DA06-22, which is sensitive',
+    service_id      LowCardinality(String) COMMENT 'Essential service',
     procedure_code  LowCardinality(String) COMMENT 'Administrative procedure code',
     list            Enum8('none' = 0, 'E25' = 1, 'E53' = 2, 'E76' = 3) COMMENT 'Smallest list of essential services that it is in; E76 contains E53 contains E25',
     level           Enum8('unknown' = 0, 'full' = 1, 'partial' = 2, 'info' = 3, 'none' = 4) COMMENT 'Online level that it is offered at',
@@ -168,7 +168,7 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT occurred_at, source, province_code, admin_scheme, province, province63, agency_code, agency_level, service_id, procedure_code,
     list, level, full_eligible, written_result, nullIf(fee_offline_vnd, -1) AS fee_offline_vnd, nullIf(fee_online_vnd, -1) AS fee_online_vnd
 FROM live_register_events AS r
-WHERE type = 'service.catalog' AND service_id != 'DA06-22'
+WHERE type = 'service.catalog'
 ORDER BY r.occurred_at DESC, r.level DESC, event_id DESC, r.source DESC
 LIMIT 1 BY r.list, if(r.service_id != '', r.service_id, r.procedure_code), r.province
 COMMENT 'How each service or procedure is offered now: the newest entry of each list, service or procedure, and province';
