@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"ioc.local/internal/access"
+	"ioc.local/query/kpi"
 )
 
 // key makes a key; set makes the gate know its token.
@@ -247,4 +249,32 @@ func TestKeysUnknown(t *testing.T) {
 	}
 	f.hub.beat(time.Now())
 	local.frame(kindBeat)
+}
+
+// TestSensitiveBoards checks who may see national values of KPIs about health and judicial records.
+func TestSensitiveBoards(t *testing.T) {
+	catalogue, err := kpi.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(kpi string) string {
+		return "id: b\ntitle: {vi: a, en: a}\nkpis: [{id: dossiers_received}, {id: " + kpi + "}]\n"
+	}
+	f := func(kpiID string, s scope, principal access.Scope, want bool) {
+		t.Helper()
+		boards, err := LoadBoards(fstest.MapFS{"b.yaml": {Data: []byte(file(kpiID))}}, catalogue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.allows(access.Principal{Role: access.Viewer, Scope: principal}, &boards[0]); got != want {
+			t.Errorf("%s at %v for %v: %v, want %v", kpiID, s.codes, principal, got, want)
+		}
+	}
+	nation, hanoi := access.Scope{National: true}, access.Scope{Provinces: []string{"01"}}
+	f("health_books_created", scope{codes: []string{kpi.National}}, nation, true)
+	f("health_books_created", scope{codes: []string{kpi.National}}, hanoi, false)
+	f("health_books_created", scope{codes: []string{"01"}}, hanoi, true)
+	f("health_books_created", scope{codes: []string{"79"}}, hanoi, false)
+	f("health_books_created", scope{codes: []string{"01", "79"}, each: true}, hanoi, false)
+	f("auth_transactions", scope{codes: []string{kpi.National}}, hanoi, true)
 }

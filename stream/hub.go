@@ -94,13 +94,16 @@ type scope struct {
 	each  bool     // whether values say which province they are of
 }
 
-// allows tells whether a principal may see a scope of the feed, by the contract's rules: national totals are for all,
-// since no board holds a sensitive KPI.
-func (s scope) allows(p access.Principal) bool {
+// allows tells whether a principal may see a board at a scope of the feed, by the contract's rules: national totals are
+// for all, but for those of sensitive KPIs.
+func (s scope) allows(p access.Principal, board *Board) bool {
 	if s.each {
 		return p.Scope.National
 	}
-	return s.codes[0] == kpi.National || p.Scope.Contains(s.codes[0])
+	if s.codes[0] == kpi.National {
+		return p.Scope.National || !board.sensitive
+	}
+	return p.Scope.Contains(s.codes[0])
 }
 
 // cells are the places for the values of a board at the scope.

@@ -16,8 +16,8 @@ func (h *Hub) subscribe(c *conn, m message) {
 		c.reject(m, "unknown_scope", "there is no scope %q: it is national, provinces, or province: and a code of the 34-scheme", m.Scope)
 		return
 	}
-	if !scope.allows(c.principal) {
-		c.reject(m, "forbidden_scope", "%s is outside your scope, which is %s", m.Scope, c.principal.Scope)
+	if !scope.allows(c.principal, board) {
+		c.reject(m, "forbidden_scope", "board %s at %s is outside your scope, which is %s", m.Board, m.Scope, c.principal.Scope)
 		return
 	}
 

@@ -40,6 +40,8 @@ type Answer struct {
 	Numerator   *int64    `json:"numerator"`
 	Denominator *int64    `json:"denominator"`
 	Baseline    *Baseline `json:"baseline"`
+	Official    *Baseline `json:"official"`            // Newest official figure, whether or not the value is made of it; null when there is none.
+	Suppressed  bool      `json:"suppressed,omitzero"` // Of a sensitive KPI: too small to show, or the complement of what is.
 	Target      *float64  `json:"target"`
 	Status      Status    `json:"status"`
 	Coverage    Coverage  `json:"coverage"`
@@ -49,6 +51,7 @@ type Answer struct {
 	Rows        []Row     `json:"rows,omitzero"`
 	Series      []Point   `json:"series,omitzero"`
 	Compare     *Compare  `json:"compare,omitzero"`
+	Rank        *Rank     `json:"rank,omitzero"` // Of a province; in answers from a publication only.
 }
 
 // Span is a period: From is included, To is not.
@@ -57,11 +60,22 @@ type Span struct {
 	To   Time `json:"to"`
 }
 
-// Baseline is the official figure that a cumulative KPI adds its live delta to.
+// Baseline is an official figure, in the unit of the KPI. As the baseline of an answer it is what the live numbers are
+// added to: of a count value = baseline.value + numerator, of a ratio value = (baseline.numerator + numerator) by
+// (baseline.denominator + denominator). A KPI that is not cumulative has one only while nothing was counted live.
 type Baseline struct {
-	Value  float64 `json:"value"`
-	AsOf   string  `json:"as_of"` // Date that the figure holds for, at the end of the day.
-	Source string  `json:"source"`
+	Value       float64  `json:"value"`
+	Numerator   *float64 `json:"numerator,omitempty"`   // Of a ratio that was reported as two numbers, 21 of 46.
+	Denominator *float64 `json:"denominator,omitempty"` // The same, or the known whole of a count, 23 of 25.
+	Qualifier   string   `json:"qualifier,omitempty"`   // One of the constants Qualifier…; empty is unknown.
+	AsOf        string   `json:"as_of"`                 // Date that the figure holds for, at the end of the day.
+	Source      string   `json:"source"`
+}
+
+// Rank is a province's place among the provinces that have a value, the best first. Equal values share a place.
+type Rank struct {
+	Position int `json:"position"`
+	Of       int `json:"of"`
 }
 
 // Coverage says how many of the expected sources or provinces the value is made of.
@@ -83,7 +97,9 @@ type Row struct {
 	Value       *float64
 	Numerator   *int64
 	Denominator *int64
-	Baseline    *Baseline // Only of cumulative KPIs.
+	Baseline    *Baseline
+	Official    *Baseline
+	Suppressed  bool
 }
 
 // Dim is a dimension with a code.
@@ -108,7 +124,9 @@ func (r Row) MarshalJSON() ([]byte, error) {
 		Numerator   *int64    `json:"numerator"`
 		Denominator *int64    `json:"denominator"`
 		Baseline    *Baseline `json:"baseline,omitzero"`
-	}{r.Value, r.Numerator, r.Denominator, r.Baseline})
+		Official    *Baseline `json:"official,omitzero"`
+		Suppressed  bool      `json:"suppressed,omitzero"`
+	}{r.Value, r.Numerator, r.Denominator, r.Baseline, r.Official, r.Suppressed})
 	if err != nil {
 		return nil, err
 	}

@@ -54,8 +54,8 @@ func TestPages(t *testing.T) {
 // TestFiguresAreCopies: an answer that is kept does not keep the tallies of all rows.
 func TestFiguresAreCopies(t *testing.T) {
 	for _, kind := range []Kind{KindRatio, KindCumulative, KindCount} {
-		of := &tally{numerator: 1, denominator: 2, baseline: &Baseline{}}
-		f := (&Definition{Kind: kind}).figures(of, local(t, "2026-11-21"))
+		of := &tally{numerator: 1, denominator: 2, base: 1, figure: &figure{Baseline: &Baseline{}}}
+		f := (&Definition{Kind: kind, source: &source{}}).values(of, local(t, "2026-11-21"))
 		of.numerator, of.denominator = 8, 9
 		if *f.numerator != 1 || f.denominator != nil && *f.denominator != 2 {
 			t.Errorf("the figures of a %s are parts of its tally", kind)

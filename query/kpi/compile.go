@@ -2,6 +2,7 @@ package kpi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ type plan struct {
 	windows      []window
 	columns      []column
 	bucket       grain // 0 sums over time.
+	// place is a column that cells are told apart by, besides by; empty is none.
+	place string
 
 	// floor and ceiling bound as_of, which is known only once the statement has read the position rows. Deadlines are
 	// counted at floor; those between the two come in rows of their own, so that they can be judged at as_of exactly.
@@ -51,7 +54,7 @@ func (p *plan) column(e *expression, window int, series bool) int {
 // window adds a window, once, and returns its place.
 func (p *plan) window(w window) int {
 	for i, known := range p.windows {
-		if known.from.Equal(w.from) && known.upper.Equal(w.upper) && known.end.Equal(w.end) {
+		if known.from.Equal(w.from) && known.upper.Equal(w.upper) && known.end.Equal(w.end) && slices.EqualFunc(known.about, w.about, condition.equal) {
 			return i
 		}
 	}
@@ -67,7 +70,11 @@ func (p *plan) statement() (string, []any) {
 	dims := make([]string, len(p.by))
 	for i, dimension := range p.by {
 		dims[i] = fmt.Sprintf("d%d", i)
-		b.inner("%s AS %s", p.table.column(dimension, p.scheme), dims[i])
+		b.inner("%s AS %s", p.table.shownColumn(dimension, p.scheme), dims[i])
+	}
+	if p.place != "" {
+		b.inner("toString(%s) AS place", p.place)
+		dims = append(dims, "place")
 	}
 	b.inner("%s AS bucket", p.bucketSQL())
 	b.inner("topic").inner("partition").inner("toString(province) AS area")
@@ -133,12 +140,7 @@ func (p *plan) floats() bool {
 func (p *plan) columnSQL(b *builder, c column, window string) string {
 	parts := []string{window}
 	for _, condition := range c.expression.conditions {
-		in := "IN"
-		if condition.not {
-			in = "NOT IN"
-		}
-		// The catalogue lets only letters, digits and _-./: into codes.
-		parts = append(parts, fmt.Sprintf("%s %s ('%s')", p.table.column(condition.dimension, SchemeGSO34), in, strings.Join(condition.codes, "', '")))
+		parts = append(parts, p.conditionSQL(condition))
 	}
 	if p.source.measures[c.expression.measure].deadline {
 		now := b.moment(p.windows[c.window].now(p.floor))
@@ -150,11 +152,25 @@ func (p *plan) columnSQL(b *builder, c column, window string) string {
 	return strings.Join(parts, " AND ")
 }
 
-func (p *plan) windowSQL(b *builder, w window) string {
-	if p.table.grain == day {
-		return fmt.Sprintf("(%s >= %s AND %s < %s)", p.table.time, b.date(w.from), p.table.time, b.date(w.upper))
+func (p *plan) conditionSQL(c condition) string {
+	in := "IN"
+	if c.not {
+		in = "NOT IN"
 	}
-	return fmt.Sprintf("(%s >= %s AND %s < %s)", p.table.time, b.second(w.from), p.table.time, b.second(w.upper))
+	// The catalogue lets only letters, digits and _-./: into codes.
+	return fmt.Sprintf("%s %s ('%s')", p.table.column(c.dimension, SchemeGSO34), in, strings.Join(c.codes, "', '"))
+}
+
+func (p *plan) windowSQL(b *builder, w window) string {
+	bound := b.second
+	if p.table.grain == day {
+		bound = b.date
+	}
+	parts := []string{p.table.time + " >= " + bound(w.from), p.table.time + " < " + bound(w.upper)}
+	for _, c := range w.about {
+		parts = append(parts, p.conditionSQL(c))
+	}
+	return "(" + strings.Join(parts, " AND ") + ")"
 }
 
 // positionSQL finds the position rows by the primary key: their time is the zero of its type.
@@ -177,6 +193,8 @@ func (p *plan) bucketStartSQL() string {
 	switch p.bucket {
 	case p.table.grain:
 		return p.table.time
+	case minute:
+		return "toStartOfMinute(" + p.table.time + ")"
 	case hour:
 		return "toStartOfHour(" + p.table.time + ")"
 	case week:
@@ -202,7 +220,7 @@ func (p *plan) filterSQL(b *builder) string {
 	sql := ""
 	for _, dimension := range p.source.dimensionNames() {
 		if wanted := p.filters[dimension]; wanted != nil {
-			sql += fmt.Sprintf(" AND %s IN {%s:Array(String)}", p.table.column(dimension, p.scheme), b.set("filter_"+dimension, wanted))
+			sql += fmt.Sprintf(" AND %s IN {%s:Array(String)}", p.table.shownColumn(dimension, p.scheme), b.set("filter_"+dimension, wanted))
 		}
 	}
 	if p.provinces != nil {
@@ -255,14 +273,23 @@ func (b *builder) timed(format string, value any) string {
 
 // equal says whether the expressions are the same sum.
 func (e *expression) equal(other *expression) bool {
-	if e.measure != other.measure || len(e.conditions) != len(other.conditions) {
-		return false
+	return e.measure == other.measure && slices.EqualFunc(e.conditions, other.conditions, condition.equal)
+}
+
+func (c condition) equal(other condition) bool {
+	return c.dimension == other.dimension && c.not == other.not && slices.Equal(c.codes, other.codes)
+}
+
+// about are the conditions of all that the definition counts: what does not meet them is no fact of the KPI's.
+func (d *Definition) about() []condition {
+	if d.denominator == nil {
+		return d.numerator.conditions
 	}
-	for i, c := range e.conditions {
-		o := other.conditions[i]
-		if c.dimension != o.dimension || c.not != o.not || strings.Join(c.codes, ",") != strings.Join(o.codes, ",") {
-			return false
+	var both []condition
+	for _, c := range d.numerator.conditions {
+		if slices.ContainsFunc(d.denominator.conditions, c.equal) {
+			both = append(both, c)
 		}
 	}
-	return true
+	return both
 }

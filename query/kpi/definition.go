@@ -14,10 +14,11 @@ type Kind string
 // The kinds of KPIs.
 const (
 	KindRatio      Kind = "ratio"      // Numerator by denominator; null when the denominator is 0.
-	KindCount      Kind = "count"      // The numerator.
+	KindCount      Kind = "count"      // The numerator, which may count out of a known whole.
 	KindSum        Kind = "sum"        // The numerator, a sum of money or the like.
 	KindAge        Kind = "age"        // Seconds since the newest event; not exact.
-	KindCumulative Kind = "cumulative" // The newest official figure and the live delta since its date.
+	KindCumulative Kind = "cumulative" // The newest official figure and the live delta since its date; with a denominator a ratio of two.
+	KindReported   Kind = "reported"   // The newest official figure; nothing is counted.
 )
 
 // Definition is one KPI of the catalogue.
@@ -30,16 +31,17 @@ type Definition struct {
 	Source        string      `json:"source" yaml:"source"` // A named source; see the package documentation.
 	Numerator     string      `json:"numerator,omitempty" yaml:"numerator"`
 	Denominator   string      `json:"denominator,omitempty" yaml:"denominator"`
-	Metric        string      `json:"metric,omitempty" yaml:"metric"` // Metric of the official reports; cumulative KPIs only.
+	Whole         int64       `json:"whole,omitempty" yaml:"whole"`   // What a count is out of in each place, 25 services for example.
+	Metric        string      `json:"metric,omitempty" yaml:"metric"` // Metric of the official reports about the same number.
 	DefaultPeriod string      `json:"default_period" yaml:"default_period"`
 	Coverage      string      `json:"coverage_of" yaml:"coverage"` // What coverage counts: provinces, sources or reports.
 	Dimensions    []string    `json:"dimensions" yaml:"dimensions"`
 	Better        string      `json:"better" yaml:"better"` // higher, lower or neutral.
 	Target        *Level      `json:"target,omitempty" yaml:"target"`
 	Thresholds    *Thresholds `json:"thresholds,omitempty" yaml:"thresholds"`
-	MinCell       int         `json:"min_cell,omitempty" yaml:"min_cell"` // Smallest count that may be shown; 0 shows all.
-	Sensitive     bool        `json:"sensitive,omitempty" yaml:"sensitive"`
-	Origin        string      `json:"origin" yaml:"origin"` // Where the definition comes from.
+	MinCell       int         `json:"min_cell,omitempty" yaml:"min_cell"`   // Smallest count of a sensitive KPI that may be shown.
+	Sensitive     bool        `json:"sensitive,omitempty" yaml:"sensitive"` // About health or judicial records; see the package documentation.
+	Origin        string      `json:"origin" yaml:"origin"`                 // Where the definition comes from.
 	Basis         Basis       `json:"basis" yaml:"basis"`
 	Tags          []string    `json:"tags,omitempty" yaml:"tags"`
 
@@ -102,6 +104,11 @@ func (d *Definition) status(value *float64) Status {
 		return StatusWarn
 	}
 	return StatusBad
+}
+
+// standsStill says whether the KPI is a stock, which has a value at any moment, and not a flow over a period.
+func (d *Definition) standsStill() bool {
+	return d.Kind == KindCumulative || d.Kind == KindReported || d.source.form == registry && !d.source.register.byDue
 }
 
 func (d *Definition) hasDimension(name string) bool {

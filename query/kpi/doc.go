@@ -9,18 +9,53 @@
 //	dossier_deadlines  accepted dossiers with a due time: measures with_due_time, on_time
 //	dossier_savings    online dossiers that save, by day of completion: measures dossiers, saving_vnd
 //	auth_attempts      authentication attempts: measure attempts
-//	official_reports   newest counter.report of a metric, for cumulative KPIs
+//	eid                accounts and wallet documents: measures events, accounts_in_use, level2_accounts_in_use
+//	data_queries       queries to the population database: measure queries
+//	service_catalogue  services by their last entry: measure services
+//	tasks              tasks by their last status, in the period that they are due in: measure tasks
+//	capabilities       what organisations have, by its last state: measures organisations, provinces, all_provinces
+//	data_quality       last report of each rule in the period: measures passing, evaluated
+//	official_reports   newest counter.report of a metric, for reported counters
 //	source_activity    newest event of each source, for ages
 //
 // Expressions are sums with conditions, for example
 //
 //	sum(attempts) where outcome != user_cancelled
 //
+// # Official figures
+//
+// A KPI with a metric has the newest counter.report of that metric as official figure, of the nation or of the province
+// asked about, with its date, source and qualifier. It is in every answer beside the value. It is also what the value is
+// made of, and then called its baseline, in three cases: a cumulative KPI adds to it what was counted since the end of its
+// date; a reported counter is nothing else; and any other KPI takes it while nothing at all was counted in scope and period.
+// A province without a figure of its own counts since the date of the nation's, so that the deltas add up.
+//
+// # Registers
+//
+// Of each thing in a register the last entry counts, by (time, rank, id of the event). The service catalogue has entries
+// of the nation and of each province about the same service: a question about a province counts the province's, one
+// about the nation the nation's, which therefore is not the sum of the provinces. Lists of services contain one another.
+// A ratio of provinces is by the scheme of its date: 63 before 2025-07-01, then 34.
+//
+// The data-quality index is the sum of passing by the sum of evaluated records over the last reports of all rules in
+// the period, each times the weight of its rule. That is a weighted mean of the rules' rates, in which a rule weighs its
+// weight times its records; the means by criterion, field and database are of the same form, so they add up exactly.
+//
+// # Sensitive KPIs
+//
+// KPIs about health and judicial records answer over their default period only, for days that are closed (before today),
+// for the nation and by province of the 34-scheme. Counts from 1 to min_cell-1 are suppressed, and the counts after them
+// that with the total would give them away; file sensitive.go has the rule. The publication holds what is left, and so does
+// every face. Late events can still change a value by a small number from one day to the next.
+// No other KPI may name sensitive codes; as a dimension they are counted under another code.
+//
 // # One statement, one position
 //
 // Every rollup holds beside its counts one position row per topic and partition: the offset after the last event
 // counted, and the greatest event time. Both come in one part with the counts, and an answer reads both in one SELECT
-// of one table, so an answer is exactly the events below its position vector.
+// of one table, so an answer is exactly the events below its position vector. Registers are read from the raw table, in
+// one scan of the events of one type and of the voids; the positions are those of these events. An answer of two sources,
+// a live one and the official figures, has the positions of both.
 //
 // The revision of an answer is "r-<sum of the offsets>-<hash of the vector>". Equal vectors are equal sets of events, and
 // as every value is integer sums and one division, equal bits. Where as_of is the clock (a source without events, an

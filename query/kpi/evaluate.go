@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,7 +54,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, q Query) (*Answer, error) {
 func (e *Evaluator) evaluateOnce(ctx context.Context, key string, q *question) (*Answer, error) {
 	return e.flights.do(ctx, key, func(ctx context.Context) (*Answer, error) {
 		e.metrics.evaluations.Inc()
-		t, err := e.tallies(ctx, q)
+		asked := q
+		if q.def.Sensitive {
+			asked = q.wide() // what may be shown depends on the whole table
+		}
+		t, err := e.tallies(ctx, asked)
 		if err != nil {
 			return nil, err
 		}
@@ -61,54 +66,114 @@ func (e *Evaluator) evaluateOnce(ctx context.Context, key string, q *question) (
 		if err := e.lookForSimulated(ctx); err != nil {
 			return nil, err
 		}
+		if q.def.Sensitive {
+			t = q.narrow(t, e.deps.Catalogue)
+		}
 		return e.answer(q, t), nil
 	})
 }
 
 // tallies reads what the question needs.
 func (e *Evaluator) tallies(ctx context.Context, q *question) (*tallies, error) {
-	var latest time.Time
-	if q.def.source.form == rollup {
+	var names []string
+	if q.def.Metric != "" {
+		names = append(names, figureSource)
+	}
+	latest, known := e.lastLatest(q.def.Source)
+	if q.def.source.inRegister() || q.def.source.form == rollup && !known {
+		names = append(names, q.def.Source)
+	}
+	read := map[string]*reading{}
+	if names = slices.Compact(names); len(names) > 0 {
 		var err error
-		if latest, err = e.latest(ctx, q.def.source); err != nil {
+		if read, err = e.readPositions(ctx, names); err != nil {
 			return nil, err
 		}
 	}
-	all, err := e.tallyAll(ctx, []*question{q}, latest)
+	if read[q.def.Source] == nil {
+		read[q.def.Source] = &reading{latest: latest}
+	}
+	all, err := e.tallyAll(ctx, []*question{q}, read)
 	if err != nil {
 		return nil, err
 	}
 	return all[0], nil
 }
 
-// tallyAll reads what several questions need that differ in KPI and period only and share a source. latest is the
-// source's expected greatest event time.
-func (e *Evaluator) tallyAll(ctx context.Context, qs []*question, latest time.Time) ([]*tallies, error) {
+// tallyAll reads what several questions need that differ in KPI and period only and share a source. read has the positions
+// of sources in register_events, and of a rollup the greatest event time that is expected. The positions of a KPI with
+// official figures are those of both.
+func (e *Evaluator) tallyAll(ctx context.Context, qs []*question, read map[string]*reading) ([]*tallies, error) {
+	var figures *figuresReading
+	if slices.ContainsFunc(qs, func(q *question) bool { return q.def.Metric != "" }) {
+		var err error
+		if figures, err = e.figuresBelow(ctx, read[figureSource]); err != nil {
+			return nil, err
+		}
+	}
+	all, err := e.tallySource(ctx, qs, read[qs[0].def.Source], figures)
+	if err != nil {
+		return nil, err
+	}
+	for i, q := range qs {
+		if q.def.Metric == "" {
+			continue
+		}
+		q.attach(all[i], figures, e.deps.Catalogue)
+		if q.def.source.form != reports {
+			all[i].positions = slices.Concat(all[i].positions, figures.positions)
+		}
+	}
+	for i, q := range qs {
+		if q.def.Sensitive {
+			all[i].protect(q.def, slices.Sorted(maps.Keys(e.deps.Catalogue.province)))
+		}
+	}
+	return all, nil
+}
+
+func (e *Evaluator) tallySource(ctx context.Context, qs []*question, read *reading, figures *figuresReading) ([]*tallies, error) {
 	switch qs[0].def.source.form {
-	case reports:
-		return e.tallyEach(qs, func(q *question) (*tallies, error) {
-			r, err := e.readReports(ctx, q.def, q.At)
-			if err != nil {
-				return nil, err
-			}
-			return q.tallyReports(r, e.deps.Catalogue, e.deps.Now())
-		})
 	case activity:
 		r, err := e.readActivity(ctx)
 		if err != nil {
 			return nil, err
 		}
-		clock := e.deps.Now()
-		return e.tallyEach(qs, func(q *question) (*tallies, error) { return q.tallyActivity(r, clock) })
+		return e.tallyActivities(qs, r)
+	case rollup:
+		return e.tallyRollup(ctx, qs, read.latest, figures)
 	}
-	return e.tallyRollup(ctx, qs, latest)
+	placed, err := timings(qs, e.deps.Now(), read.latest, figures)
+	if err != nil {
+		return nil, err
+	}
+	switch qs[0].def.source.form {
+	case registry:
+		return e.tallyRegisters(ctx, qs, read, placed)
+	case quality:
+		return e.tallyQualities(ctx, qs, read, placed)
+	}
+	all := make([]*tallies, len(qs))
+	for i, t := range placed {
+		all[i] = &tallies{timing: t, positions: read.positions, latest: read.latest, series: make([]tally, len(t.buckets))}
+	}
+	return all, nil
 }
 
-func (e *Evaluator) tallyEach(qs []*question, tally func(*question) (*tallies, error)) ([]*tallies, error) {
-	all := make([]*tallies, len(qs))
+// latest is the greatest event time of the KPI's sources: its live source and, where it has them, the official figures.
+func (q *question) latest(live time.Time, figures *figuresReading) time.Time {
+	if q.def.Metric == "" || figures.latest.Before(live) {
+		return live
+	}
+	return figures.latest
+}
+
+// timings places the questions in time, for the greatest event time of their source.
+func timings(qs []*question, clock, latest time.Time, figures *figuresReading) ([]*timing, error) {
+	all := make([]*timing, len(qs))
 	for i, q := range qs {
 		var err error
-		if all[i], err = tally(q); err != nil {
+		if all[i], err = q.timing(clock, q.latest(latest, figures)); err != nil {
 			return nil, err
 		}
 	}
@@ -116,14 +181,14 @@ func (e *Evaluator) tallyEach(qs []*question, tally func(*question) (*tallies, e
 }
 
 // tallyRollup runs one statement for the as_of that is expected, and again if as_of turned out otherwise.
-func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time.Time) ([]*tallies, error) {
+func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time.Time, figures *figuresReading) ([]*tallies, error) {
 	clock := e.deps.Now()
 	slack := 10 * time.Minute
 	for range maxAttempts {
-		p, selections, expected, err := e.plan(qs, clock, latest, slack)
+		p, expected, err := e.plan(qs, clock, latest, slack, figures)
 		if err != nil {
 			// A question is refused for what is true now, not for what was expected.
-			read, failure := e.readPositions(ctx)
+			read, failure := e.readPositions(ctx, []string{qs[0].def.Source})
 			if failure != nil {
 				return nil, failure
 			}
@@ -139,14 +204,15 @@ func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time
 		}
 		out := make([]*tallies, 0, len(qs))
 		for i, q := range qs {
-			actual, err := q.timing(clock, r.latest)
+			actual, err := q.cut(clock, r.latest, figures)
 			if err != nil {
 				return nil, err
 			}
-			if !p.covers(actual.asOf) || !expected[i].sameCut(actual) {
+			if !p.covers(actual.timing.asOf) || !expected[i].same(actual) {
 				break
 			}
-			out = append(out, p.tallies(r, selections[i], actual))
+			expected[i].timing = actual.timing
+			out = append(out, p.tallies(r, expected[i]))
 		}
 		if len(out) == len(qs) {
 			return out, nil
@@ -157,22 +223,24 @@ func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time
 }
 
 // plan makes the statement of the questions for a clock and an expected greatest event time.
-func (e *Evaluator) plan(qs []*question, clock, latest time.Time, slack time.Duration) (*plan, []selection, []*timing, error) {
+func (e *Evaluator) plan(qs []*question, clock, latest time.Time, slack time.Duration, figures *figuresReading) (*plan, []*cut, error) {
 	q := qs[0]
 	p := &plan{source: q.def.source, coefficients: e.deps.Coefficients, by: q.By, scheme: q.Scheme, filters: q.Filters, provinces: q.provinces, bucket: q.grain}
-	var selections []selection
-	var timings []*timing
-	for _, q := range qs {
-		t, err := q.timing(clock, latest)
-		if err != nil {
-			return nil, nil, nil, err
+	if q.grain != 0 && q.def.Kind == KindCumulative {
+		p.bucket = day // a stock counts from a day that need not be the start of a bucket
+	}
+	cuts := make([]*cut, len(qs))
+	for i, q := range qs {
+		var err error
+		if cuts[i], err = q.cut(clock, latest, figures); err != nil {
+			return nil, nil, err
 		}
-		p.table = t.table
-		p.floor = earliest(p.floor, t.asOf)
-		selections, timings = append(selections, p.selectColumns(q.def, t)), append(timings, t)
+		p.table = cuts[i].timing.table
+		p.floor = earliest(p.floor, cuts[i].timing.asOf)
+		cuts[i].choose(p)
 	}
 	p.ceiling = p.floor.Add(slack)
-	return p, selections, timings, nil
+	return p, cuts, nil
 }
 
 var errMoving = errors.New("the source moved faster than it could be read")
@@ -182,106 +250,20 @@ func (p *plan) covers(asOf time.Time) bool {
 	return !p.floats() || !asOf.Before(p.floor) && !asOf.After(p.ceiling)
 }
 
-// latest is a guess of the source's greatest event time: what the last tick saw, else what the position rows say.
-func (e *Evaluator) latest(ctx context.Context, src *source) (time.Time, error) {
-	if t, ok := e.lastLatest(src.name); ok {
-		return t, nil
-	}
-	read, err := e.readPositions(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return read[src.name].latest, nil
-}
-
-// tallyReports has the whole history of the metric, so that nothing depends on as_of before it is known.
-func (q *question) tallyReports(r *reportsReading, cat *Catalogue, clock time.Time) (*tallies, error) {
-	t, err := q.timing(clock, r.latest)
-	if err != nil {
-		return nil, err
-	}
-	out := &tallies{timing: t, positions: r.positions, latest: r.latest}
-	// A figure holds for the end of its day, so one for the day that an excluded bound starts is too new; one for the
-	// day of as_of itself is the newest known.
-	last := dayStart(t.asOf)
-	for _, bound := range []time.Time{q.To, q.At} {
-		if !bound.IsZero() {
-			last = earliest(last, before(bound))
-		}
-	}
-	figures, wanted := r.byProvince, q.provinces
-	switch asked := q.Filters["province"]; {
-	case q.Scheme == SchemeGSO63 && asked != nil:
-		figures, wanted = r.by63, asked
-	case wanted == nil:
-		wanted = []string{""} // the national figure
-	}
-	out.total.baseline = baseline(figures, wanted, last)
-	for i := range t.buckets {
-		out.series = append(out.series, tally{baseline: baseline(figures, wanted, earliest(last, before(t.bucketEnd(i))))})
-	}
-	if len(t.windows) > 1 {
-		out.compared.baseline = baseline(figures, wanted, before(t.windows[1].upper))
-	}
-	if len(q.By) > 0 {
-		out.rows = q.reportRows(r, cat, last)
-	}
-	out.sortRows()
-	return out, nil
-}
-
-// reportRows are the newest figures of the provinces that the question may see.
-func (q *question) reportRows(r *reportsReading, cat *Catalogue, last time.Time) []tallyRow {
-	var rows []tallyRow
-	figures, parent := r.byProvince, func(code string) string { return code }
-	if q.Scheme == SchemeGSO63 {
-		figures, parent = r.by63, func(code string) string { return cat.parent63[code] }
-	}
-	for code := range figures {
-		asked := q.Filters["province"]
-		if code == "" || q.provinces != nil && !slices.Contains(q.provinces, parent(code)) || asked != nil && !slices.Contains(asked, code) {
-			continue
-		}
-		if b := baseline(figures, []string{code}, last); b != nil {
-			rows = append(rows, tallyRow{[]string{code}, tally{baseline: b}})
-		}
-	}
-	return rows
-}
-
-// before is the date that ends at or before the excluded bound.
-func before(bound time.Time) time.Time { return dayStart(bound.Add(-time.Millisecond)) }
-
-// baseline is the newest figure for a date up to last; of several places the sum, where each has one.
-func baseline(byCode map[string][]report, codes []string, last time.Time) *Baseline {
-	var sum *Baseline
-	for _, code := range codes {
-		figures := byCode[code]
-		newer, _ := slices.BinarySearchFunc(figures, last, func(f report, t time.Time) int {
-			if f.asOf.After(t) {
-				return 1
-			}
-			return -1
-		})
-		if newer == 0 {
-			return nil
-		}
-		f := figures[newer-1]
-		b := &Baseline{Value: f.value, AsOf: f.asOf.Format(time.DateOnly), Source: f.source}
-		if sum != nil {
-			b.Value += sum.Value
-			b.AsOf = min(b.AsOf, sum.AsOf)
-			if sum.Source != b.Source {
-				b.Source = sum.Source + "; " + b.Source
-			}
-		}
-		sum = b
-	}
-	return sum
-}
-
 // seenDays is how long a silent source is still expected.
 const seenDays = 30
+
+func (e *Evaluator) tallyActivities(qs []*question, r *activityReading) ([]*tallies, error) {
+	clock := e.deps.Now()
+	all := make([]*tallies, len(qs))
+	for i, q := range qs {
+		var err error
+		if all[i], err = q.tallyActivity(r, clock); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
 
 func (q *question) tallyActivity(r *activityReading, clock time.Time) (*tallies, error) {
 	t, err := q.timing(clock, r.latest)

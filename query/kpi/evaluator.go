@@ -72,6 +72,7 @@ type Evaluator struct {
 	interest    map[item]int
 	subscribers map[chan *Publication]bool
 	seen        map[string]sourceSeen
+	figures     *figuresReading // Read last; it never changes.
 }
 
 // sourceSeen is what the last good tick knew of a source.
@@ -101,6 +102,9 @@ func New(cfg Config, deps Deps) (*Evaluator, error) {
 	for _, def := range deps.Catalogue.all {
 		e.definitions[def.ID] = def.Hash(e.coefficients)
 		e.sourceNames = append(e.sourceNames, def.Source)
+		if def.Metric != "" {
+			e.sourceNames = append(e.sourceNames, figureSource)
+		}
 	}
 	slices.Sort(e.sourceNames)
 	e.sourceNames = slices.Compact(e.sourceNames)

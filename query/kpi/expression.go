@@ -34,6 +34,7 @@ type expressionError struct {
 func (e *expressionError) Error() string { return e.detail }
 
 type expressionParser struct {
+	src  *source
 	text string
 	pos  int // after the current token
 	at   int // start of the current token
@@ -42,7 +43,7 @@ type expressionParser struct {
 
 // parseExpression reads the text and checks it against the source. Errors are *expressionError.
 func parseExpression(text string, src *source) (*expression, error) {
-	p := &expressionParser{text: text}
+	p := &expressionParser{src: src, text: text}
 	p.next()
 	e, err := p.expression(src)
 	if err != nil {
@@ -84,7 +85,7 @@ func (p *expressionParser) expression(src *source) (*expression, error) {
 }
 
 func (p *expressionParser) condition(src *source) (condition, error) {
-	c := condition{dimension: p.word}
+	c, at := condition{dimension: p.word}, p.at
 	if !src.everywhere(c.dimension) {
 		return c, p.fail("source %s has no dimension %q for all its grains; it has: %s", src.name, p.word, strings.Join(src.dimensionNames(), ", "))
 	}
@@ -93,12 +94,20 @@ func (p *expressionParser) condition(src *source) (condition, error) {
 	case "=", "!=":
 		p.next()
 		c.not = operator == "!="
+		if c.dimension == listCodes && c.not {
+			p.at = at
+			return c, p.fail("lists contain one another: use %s = with the largest list that counts", listCodes)
+		}
 		return c, p.code(&c)
 	case "not":
 		c.not = true
 		p.next()
 		fallthrough
 	case "in":
+		if c.dimension == listCodes {
+			p.at = at
+			return c, p.fail("lists contain one another: use %s = with the largest list that counts", listCodes)
+		}
 		if err := p.expect("in"); err != nil {
 			return c, err
 		}
@@ -119,7 +128,7 @@ func (p *expressionParser) condition(src *source) (condition, error) {
 }
 
 func (p *expressionParser) code(c *condition) error {
-	if known, ok := codes[c.dimension]; ok && !slices.Contains(known, p.word) {
+	if known, ok := p.src.codes[c.dimension]; ok && !slices.Contains(known, p.word) {
 		return p.fail("%s has no code %q; it has: %s", c.dimension, p.word, strings.Join(known, ", "))
 	}
 	if !isCode(p.word) {
@@ -177,15 +186,36 @@ func isCodeByte(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '_' || b == '-' || b == '.' || b == '/' || b == ':'
 }
 
-// everywhere says whether every table has the dimension, so that a condition on it holds at any grain.
-func (s *source) everywhere(dimension string) bool {
-	if len(s.tables) == 0 {
-		return slices.Contains(s.dimensions, dimension)
-	}
-	for _, t := range s.tables {
-		if _, ok := t.columns[dimension]; !ok {
+// holds says whether the conditions are true of a thing with these codes.
+func (e *expression) holds(code func(dimension string) string) bool {
+	for _, c := range e.conditions {
+		if slices.Contains(c.codes, code(c.dimension)) == c.not {
 			return false
 		}
 	}
 	return true
+}
+
+// without is the expression without its conditions on the dimensions.
+func (e *expression) without(dimensions ...string) *expression {
+	rest := &expression{measure: e.measure}
+	for _, c := range e.conditions {
+		if !slices.Contains(dimensions, c.dimension) {
+			rest.conditions = append(rest.conditions, c)
+		}
+	}
+	return rest
+}
+
+// names says whether a condition names one of the codes of a dimension.
+func (e *expression) names(dimension string, codes []string) bool {
+	if e == nil {
+		return false
+	}
+	for _, c := range e.conditions {
+		if c.dimension == dimension && slices.ContainsFunc(c.codes, func(code string) bool { return slices.Contains(codes, code) }) {
+			return true
+		}
+	}
+	return false
 }

@@ -50,14 +50,16 @@ func (e *Evaluator) judge(ctx context.Context, number uint64) error {
 	for _, source := range e.published {
 		source.generation = number
 		for key, a := range source.values {
-			source.values[key] = a.illustrative()
+			if def, _ := e.deps.Catalogue.Get(key.KPI); def.Kind != KindReported { // which is as official as its figure
+				source.values[key] = a.markIllustrative()
+			}
 		}
 	}
 	return nil
 }
 
-// illustrative is the answer with the note that it is illustrative.
-func (a *Answer) illustrative() *Answer {
+// markIllustrative is the answer with the note that it is illustrative.
+func (a *Answer) markIllustrative() *Answer {
 	if len(a.Notes) > 0 && a.Notes[0].Code == NoteIllustrative {
 		return a
 	}

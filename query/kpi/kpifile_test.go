@@ -151,11 +151,20 @@ func head(a *Answer) map[string]string {
 	got["status"], got["scope"] = string(a.Status), a.Scope
 	got["coverage"] = fmt.Sprintf("%d/%d", a.Coverage.Reporting, a.Coverage.Expected)
 	got["as_of"], got["from"], got["to"] = day10(a.AsOf), day10(a.Period.From), day10(a.Period.To)
-	got["baseline"] = "null"
-	if b := a.Baseline; b != nil {
-		got["baseline"], got["baseline_as_of"], got["baseline_source"] = strconv.FormatFloat(b.Value, 'f', -1, 64), b.AsOf, b.Source
-	}
+	got["suppressed"] = strconv.FormatBool(a.Suppressed)
+	showFigure(got, "baseline", a.Baseline)
+	showFigure(got, "official", a.Official)
 	return got
+}
+
+// showFigure shows an official figure under a name, null when there is none.
+func showFigure(got map[string]string, name string, b *Baseline) {
+	got[name] = "null"
+	if b == nil {
+		return
+	}
+	got[name], got[name+"_as_of"], got[name+"_source"], got[name+"_qualifier"] = float(&b.Value), b.AsOf, b.Source, b.Qualifier
+	got[name+"_numerator"], got[name+"_denominator"] = float(b.Numerator), float(b.Denominator)
 }
 
 func (r *kpiRunner) expectRow(fields []string) {
@@ -172,7 +181,9 @@ func (r *kpiRunner) expectRow(fields []string) {
 			continue
 		}
 		got := numbers(row.Value, row.Numerator, row.Denominator)
-		got["place"] = strconv.Itoa(i + 1)
+		got["place"], got["suppressed"] = strconv.Itoa(i+1), strconv.FormatBool(row.Suppressed)
+		showFigure(got, "baseline", row.Baseline)
+		showFigure(got, "official", row.Official)
 		for _, d := range row.Dims {
 			got[d.Name] = d.Code
 		}
@@ -214,7 +225,7 @@ func (r *kpiRunner) fields(wanted []string, got map[string]string) {
 
 // same compares as text. A fraction like 1/3 stands for the division.
 func (r *kpiRunner) same(name, want, got string) {
-	if over, under, ok := strings.Cut(want, "/"); ok && name == "value" {
+	if over, under, ok := strings.Cut(want, "/"); ok && (name == "value" || name == "baseline" || name == "official") {
 		a, _ := strconv.ParseFloat(over, 64)
 		b, _ := strconv.ParseFloat(under, 64)
 		quotient := a / b

@@ -43,22 +43,39 @@ func newMetrics(registry prometheus.Registerer, e *Evaluator) (metrics, error) {
 	return m, nil
 }
 
-// collector shows the current publication: for each KPI over its default period 35 scopes with up to three series, and
-// one age. A value that is null has no sample.
+// collector shows the current publication: for each KPI over its default period 35 scopes with up to three series and
+// an official figure, and one age. A value that is null has no sample.
 type collector struct{ e *Evaluator }
 
 var (
-	valueLabels = []string{"kpi", "province", "scheme", "period"}
-	valueDesc   = prometheus.NewDesc("ioc_kpi_value", "Current value of the KPI over its default period, in its unit; province is empty for the nation.", valueLabels, nil)
-	numerDesc   = prometheus.NewDesc("ioc_kpi_numerator", "Numerator of the KPI.", valueLabels, nil)
-	denomDesc   = prometheus.NewDesc("ioc_kpi_denominator", "Denominator of the KPI.", valueLabels, nil)
-	ageDesc     = prometheus.NewDesc("ioc_kpi_age_seconds", "Time since the published value was last found to be that of the newest events.", []string{"kpi"}, nil)
+	valueLabels  = []string{"kpi", "province", "scheme", "period"}
+	valueDesc    = prometheus.NewDesc("ioc_kpi_value", "Current value of the KPI over its default period, in its unit; province is empty for the nation.", valueLabels, nil)
+	numerDesc    = prometheus.NewDesc("ioc_kpi_numerator", "Numerator of the KPI.", valueLabels, nil)
+	denomDesc    = prometheus.NewDesc("ioc_kpi_denominator", "Denominator of the KPI.", valueLabels, nil)
+	officialDesc = prometheus.NewDesc("ioc_kpi_official", "Newest official figure of the KPI, in its unit, with its date, source and qualifier.",
+		[]string{"kpi", "province", "scheme", "as_of", "source", "qualifier"}, nil)
+	// The thresholds are there so that one alert rule serves every KPI, those of an operator's own too.
+	thresholdDesc = prometheus.NewDesc("ioc_kpi_threshold", "Threshold of the KPI's status, in its unit: level good is reached to be good, level warn not to be bad; better tells the direction.",
+		[]string{"kpi", "level", "better"}, nil)
+	ageDesc = prometheus.NewDesc("ioc_kpi_age_seconds", "Time since the published value was last found to be that of the newest events.", []string{"kpi"}, nil)
 )
 
-// Describe sends the descriptions of the four series.
+// Describe sends the descriptions of the six series.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{valueDesc, numerDesc, denomDesc, ageDesc} {
+	for _, d := range []*prometheus.Desc{valueDesc, numerDesc, denomDesc, officialDesc, thresholdDesc, ageDesc} {
 		out <- d
+	}
+}
+
+// thresholds sends the levels that the definition has.
+func thresholds(out chan<- prometheus.Metric, def *Definition) {
+	if def.Thresholds == nil {
+		return
+	}
+	for name, level := range map[string]*Level{"good": def.Thresholds.Good, "warn": def.Thresholds.Warn} {
+		if level != nil {
+			out <- prometheus.MustNewConstMetric(thresholdDesc, prometheus.GaugeValue, level.Value, def.ID, name, def.Better)
+		}
 	}
 }
 
@@ -79,6 +96,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		send := func(desc *prometheus.Desc, value float64) {
 			out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, key.KPI, province, SchemeGSO34, key.Period)
 		}
+		if b := a.Official; b != nil {
+			out <- prometheus.MustNewConstMetric(officialDesc, prometheus.GaugeValue, b.Value, key.KPI, province, SchemeGSO34, b.AsOf, b.Source, b.Qualifier)
+		}
 		if a.Value != nil {
 			send(valueDesc, *a.Value)
 		}
@@ -90,6 +110,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	for _, def := range c.e.deps.Catalogue.all {
+		thresholds(out, def)
 		if confirmed := c.e.Confirmed(def.ID); !confirmed.IsZero() {
 			out <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, max(0, c.e.deps.Now().Sub(confirmed).Seconds()), def.ID)
 		}

@@ -12,7 +12,9 @@ const (
 	NoteCoefficients    = "savings_coefficients" // Items: version of the coefficients.
 	NoteExample         = "example_coefficients" // The coefficients are not official. Items: their sources.
 	NoteNoCoefficient   = "no_coefficient"       // Items: services that saved 0 for want of a coefficient.
-	NoteNoLiveSource    = "no_live_source"       // The live delta is not measured yet.
+	NoteNoLiveSource    = "no_live_source"       // The KPI is a reported counter: nothing is counted.
+	NoteOfficial        = "official_figure"      // Nothing was counted in scope and period: the value is the official figure.
+	NoteSuppressed      = "suppressed"           // Too small to show, or the complement of what is.
 	NoteWholeDays       = "compare_whole_days"   // The elapsed part was rounded up to whole days.
 	noServiceInNoteItem = "unknown"              // Dossiers without a service.
 )
@@ -22,7 +24,9 @@ var noteTexts = map[string]Text{
 	NoteCoefficients:  {"Tính theo bảng hệ số tiết kiệm phiên bản này (Thông tư 02/2017/TT-VPCP, Điều 27).", "Computed with this version of the savings coefficients (Circular 02/2017/TT-VPCP, Article 27)."},
 	NoteExample:       {"Hệ số tiết kiệm là ví dụ, không phải số liệu chính thức.", "The savings coefficients are examples, not official figures."},
 	NoteNoCoefficient: {"Các dịch vụ này chưa có hệ số tiết kiệm nên được tính là 0.", "These services have no savings coefficient and count as 0."},
-	NoteNoLiveSource:  {"Chưa có nguồn dữ liệu trực tiếp: giá trị là số công bố chính thức gần nhất.", "There is no live source yet: the value is the newest official figure."},
+	NoteNoLiveSource:  {"Chỉ số này chỉ có số công bố chính thức, không có nguồn dữ liệu trực tiếp.", "This indicator is known from official publications only; there is no live source."},
+	NoteOfficial:      {"Chưa có dữ liệu trực tiếp trong phạm vi và kỳ này: giá trị là số công bố chính thức gần nhất.", "Nothing has been counted live in this scope and period: the value is the newest official figure."},
+	NoteSuppressed:    {"Không hiển thị để bảo vệ dữ liệu cá nhân nhạy cảm: số quá nhỏ, hoặc cho phép suy ra số quá nhỏ.", "Not shown, to protect sensitive personal data: the number is too small, or would give away one that is."},
 	NoteWholeDays:     {"Kỳ so sánh được làm tròn lên đến hết ngày.", "The period compared with is rounded up to whole days."},
 }
 
@@ -31,13 +35,18 @@ func note(code string, items ...string) Note {
 }
 
 // notes are the remarks on a tally of the KPI.
-func (e *Evaluator) notes(def *Definition, t *tally, rounded bool) []Note {
+func (e *Evaluator) notes(def *Definition, t *tally, v *values, rounded bool) []Note {
 	notes := []Note{}
-	if e.illustrative.Load() {
+	if e.illustrative.Load() && def.Kind != KindReported || t.figure != nil && t.figure.simulated {
 		notes = append(notes, note(NoteIllustrative))
 	}
-	if def.Kind == KindCumulative && def.numerator == nil {
+	switch {
+	case v.suppressed:
+		notes = append(notes, note(NoteSuppressed))
+	case def.Kind == KindReported:
 		notes = append(notes, note(NoteNoLiveSource))
+	case def.Kind != KindCumulative && v.baseline != nil:
+		notes = append(notes, note(NoteOfficial))
 	}
 	if def.source.coefficients {
 		notes = append(notes, note(NoteCoefficients, e.coefficients))

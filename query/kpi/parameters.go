@@ -60,6 +60,11 @@ func (q *Query) set(def *Definition, name, value string) error {
 		q.Scheme = value
 	case "compare":
 		q.Compare = value
+	case "scope":
+		if value != "own" && value != National {
+			return badRequest(name, "%q is unknown; use own or %s", value, National)
+		}
+		q.National = value == National
 	case "sort":
 		q.Sort = value
 	case "limit":
@@ -68,7 +73,7 @@ func (q *Query) set(def *Definition, name, value string) error {
 		q.Offset, err = parseNumber(name, value, 0)
 	default:
 		if !def.source.hasDimension(name) {
-			return badRequest(name, "is unknown; use period, from, to, at, by, grain, scheme, compare, sort, limit, offset or a dimension: %s", def.dimensionList())
+			return badRequest(name, "is unknown; use period, from, to, at, by, grain, scheme, compare, scope, sort, limit, offset or a dimension: %s", def.dimensionList())
 		}
 		q.Filters[name] = strings.Split(value, ",")
 	}

@@ -36,18 +36,29 @@ var (
 	bases   = []Basis{BasisFound, BasisProposal}
 )
 
+// need says whether a kind needs a part of a definition.
+type need uint8
+
+const (
+	never need = iota
+	maybe
+	always
+)
+
 // kindRules says what a kind needs of a definition.
 type kindRules struct {
 	forms                          []form
-	numerator, denominator, metric bool
+	numerator, denominator, metric need
+	whole                          bool // It may count out of a known whole.
 }
 
 var kinds = map[Kind]kindRules{
-	KindRatio:      {forms: []form{rollup}, numerator: true, denominator: true},
-	KindCount:      {forms: []form{rollup}, numerator: true},
-	KindSum:        {forms: []form{rollup}, numerator: true},
+	KindRatio:      {forms: []form{rollup, registry, quality}, numerator: always, denominator: always, metric: maybe},
+	KindCount:      {forms: []form{rollup, registry}, numerator: always, metric: maybe, whole: true},
+	KindSum:        {forms: []form{rollup}, numerator: always, metric: maybe},
 	KindAge:        {forms: []form{activity}},
-	KindCumulative: {forms: []form{reports}, metric: true},
+	KindCumulative: {forms: []form{rollup}, numerator: always, denominator: maybe, metric: always},
+	KindReported:   {forms: []form{reports}, metric: always},
 }
 
 // definitionFile is a file being checked; the first error stays.
@@ -233,20 +244,12 @@ func (f *definitionFile) checkChoices(d *Definition) {
 			f.fail(key, 0, "%q appears twice; remove one", dimension)
 		}
 	}
-	if d.Sensitive || d.MinCell != 0 {
-		key := "min_cell"
-		if d.Sensitive {
-			key = "sensitive"
-		}
-		// Accepting them without suppressing anything would publish what the author wants hidden.
-		f.fail(key, 0, "suppression of small cells is not built yet; such a KPI cannot be published")
-	}
 }
 
 func (f *definitionFile) checkKind(d *Definition) {
 	rules, ok := kinds[d.Kind]
 	if !ok {
-		f.fail("kind", 0, "%q is unknown; use one of age, count, cumulative, ratio, sum", d.Kind)
+		f.fail("kind", 0, "%q is unknown; use one of age, count, cumulative, ratio, reported, sum", d.Kind)
 		return
 	}
 	if !slices.Contains(rules.forms, d.source.form) {
@@ -254,19 +257,49 @@ func (f *definitionFile) checkKind(d *Definition) {
 	}
 	for _, part := range []struct {
 		key, value string
-		needed     bool
+		needed     need
 	}{{"numerator", d.Numerator, rules.numerator}, {"denominator", d.Denominator, rules.denominator}, {"metric", d.Metric, rules.metric}} {
-		if part.needed {
+		switch {
+		case part.needed == always:
 			f.require(part.key, part.value)
-		} else if part.value != "" {
+		case part.needed == never && part.value != "":
 			f.fail(part.key, 0, "has no meaning for a KPI of kind %s; remove it", d.Kind)
 		}
+	}
+	if d.Whole < 0 || d.Whole > 0 && (!rules.whole || d.source.form != registry) {
+		f.fail("whole", 0, "must be positive, and has a meaning only for a count over a register; remove it")
 	}
 	if d.Metric != "" && !isCode(d.Metric) {
 		f.fail("metric", 0, "%q is not an id of a metric", d.Metric)
 	}
 	d.numerator = f.expression("numerator", d.Numerator, d.source)
 	d.denominator = f.expression("denominator", d.Denominator, d.source)
+	f.checkSensitive(d)
+}
+
+// checkSensitive sees to it that what is sensitive is counted only where small counts are hidden.
+func (f *definitionFile) checkSensitive(d *Definition) {
+	for dimension, hidden := range sensitiveCodes() {
+		for _, part := range []struct {
+			key        string
+			expression *expression
+		}{{"numerator", d.numerator}, {"denominator", d.denominator}} {
+			if !d.Sensitive && part.expression.names(dimension, hidden.codes) {
+				f.fail(part.key, 0, "counts %s, which is sensitive; add sensitive: true and min_cell: 10", strings.Join(hidden.codes, " or "))
+			}
+		}
+	}
+	switch {
+	case !d.Sensitive && d.MinCell != 0:
+		f.fail("min_cell", 0, "has a meaning for sensitive KPIs only; add sensitive: true, or remove it")
+	case !d.Sensitive:
+	case d.MinCell < 2:
+		f.fail("min_cell", 0, "must be at least 2 for a sensitive KPI; 10 is the rule")
+	case d.source.form != rollup:
+		f.fail("sensitive", 0, "is possible only over facts by day and province; choose another source")
+	case len(d.Dimensions) != 1 || d.Dimensions[0] != "province":
+		f.fail("dimensions", 0, "must be [province] for a sensitive KPI")
+	}
 }
 
 func (f *definitionFile) expression(key, text string, src *source) *expression {

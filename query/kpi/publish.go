@@ -40,11 +40,12 @@ type item struct{ kpi, period string }
 
 // publishedSource is what the publication holds of one source.
 type publishedSource struct {
-	hash       string // Of the position vector.
-	latest     time.Time
-	asOf       time.Time
-	clockBound bool
-	age        bool
+	hash       string    // Of the position vectors that its values depend on.
+	latest     time.Time // Of the live source.
+	asOf       time.Time // The greatest.
+	clock      time.Time // When it was evaluated.
+	clockBound bool      // A value changes with the clock.
+	daily      bool      // A value changes with the day.
 	items      []item
 	values     map[Key]*Answer
 	rows       map[item][]Row
@@ -121,7 +122,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 func (e *Evaluator) tick(ctx context.Context) error {
 	started := time.Now()
 	defer func() { e.metrics.tick.Observe(time.Since(started).Seconds()) }()
-	read, err := e.readPositions(ctx)
+	read, err := e.readPositions(ctx, e.sourceNames)
 	if err != nil {
 		return fmt.Errorf("reading positions: %w", err)
 	}
@@ -133,13 +134,14 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	var current []string
 	for _, name := range e.sourceNames {
 		items, known := e.items(name), e.published[name]
-		if known == nil || known.stale(read[name], items, e.deps.Now()) {
-			fresh, err := e.evaluateSource(ctx, items, read[name].latest)
+		hash := e.reached(read, name, items)
+		if known == nil || known.stale(hash, items, e.deps.Now()) {
+			fresh, err := e.evaluateSource(ctx, items, read)
 			if err != nil {
 				failures = append(failures, fmt.Errorf("evaluating %s: %w", name, err))
 				continue
 			}
-			fresh.generation = number
+			fresh.generation, fresh.hash = number, hash
 			e.published[name] = fresh
 		}
 		current = append(current, name)
@@ -162,15 +164,30 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// stale says whether the source's values may differ from those published.
-func (p *publishedSource) stale(read *reading, items []item, clock time.Time) bool {
-	switch {
-	case p.hash != read.positions.hash(), !slices.Equal(p.items, items), p.age:
-		return true
-	case p.latest.IsZero():
-		return !minute.floor(clock).Equal(p.asOf) // the minute is the as_of of a source without events
+// reached names the positions that the values of a source depend on: its own, and where a KPI has official figures
+// those of the reports.
+func (e *Evaluator) reached(read map[string]*reading, source string, items []item) string {
+	hash := read[source].positions.hash()
+	for _, it := range items {
+		if def, _ := e.deps.Catalogue.Get(it.kpi); def.Metric != "" && def.source.form != reports {
+			return hash + "+" + read[figureSource].positions.hash()
+		}
 	}
-	return p.clockBound
+	return hash
+}
+
+// stale says whether the source's values may differ from those published.
+func (p *publishedSource) stale(hash string, items []item, clock time.Time) bool {
+	switch {
+	case p.hash != hash, !slices.Equal(p.items, items):
+		return true
+	case p.daily && !dayStart(clock).Equal(dayStart(p.clock)):
+		return true
+	case p.clockBound:
+		return true
+	}
+	// The minute is the as_of of a source without events.
+	return p.latest.IsZero() && !minute.floor(clock).Equal(minute.floor(p.clock))
 }
 
 // items are the KPIs and periods to publish of a source, in order.
@@ -193,25 +210,26 @@ func (e *Evaluator) items(source string) []item {
 	})
 }
 
-// evaluateSource computes all items of one source in all scopes, for rollups with one statement.
-func (e *Evaluator) evaluateSource(ctx context.Context, items []item, latest time.Time) (*publishedSource, error) {
+// evaluateSource computes all items of one source in all scopes with one statement, and one more for official figures.
+func (e *Evaluator) evaluateSource(ctx context.Context, items []item, read map[string]*reading) (*publishedSource, error) {
 	qs := make([]*question, len(items))
 	for i, it := range items {
 		def, _ := e.deps.Catalogue.Get(it.kpi)
 		qs[i] = &question{def: def, Query: Query{KPI: it.kpi, Period: it.period, By: []string{"province"}, Scheme: SchemeGSO34, Scope: Scope{National: true}}}
 	}
 	e.metrics.evaluations.Add(float64(len(qs)))
-	all, err := e.tallyAll(ctx, qs, latest)
+	all, err := e.tallyAll(ctx, qs, read)
 	if err != nil {
 		return nil, err
 	}
-	p := &publishedSource{items: items, age: qs[0].def.Kind == KindAge, values: map[Key]*Answer{}, rows: map[item][]Row{}}
+	p := &publishedSource{items: items, values: map[Key]*Answer{}, rows: map[item][]Row{}, clock: e.deps.Now(), latest: all[0].latest}
 	for i, t := range all {
 		e.scopes(p, items[i], qs[i], t)
+		p.asOf = later(p.asOf, t.timing.asOf)
+		if p.daily = p.daily || qs[i].def.Sensitive; !qs[i].def.Sensitive {
+			p.clockBound = p.clockBound || t.timing.clockBound && !p.latest.IsZero() || qs[i].def.Kind == KindAge
+		}
 	}
-	t := all[0]
-	p.hash, p.asOf, p.clockBound = t.positions.hash(), t.timing.asOf, t.timing.clockBound
-	p.latest = t.latest
 	return p, nil
 }
 
@@ -219,18 +237,13 @@ func (e *Evaluator) evaluateSource(ctx context.Context, items []item, latest tim
 func (e *Evaluator) scopes(p *publishedSource, it item, q *question, t *tallies) {
 	p.values[Key{it.kpi, National, it.period}] = e.head(q, &t.total, t)
 	p.rows[it] = q.rows(t)
-	byCode := map[string]*tally{}
-	for i := range t.rows {
-		byCode[t.rows[i].codes[0]] = &t.rows[i].tally
-	}
-	for code := range e.deps.Catalogue.province {
-		of := byCode[code]
-		if of == nil {
-			of = &tally{}
-		}
+	best := q.def.ranking(t)
+	for code, of := range t.byProvince(e.deps.Catalogue) {
 		scoped := *q
 		scoped.provinces = []string{code}
-		p.values[Key{it.kpi, code, it.period}] = e.head(&scoped, of, t)
+		a := e.head(&scoped, of, t)
+		a.Rank = best.of(a.Value)
+		p.values[Key{it.kpi, code, it.period}] = a
 	}
 }
 

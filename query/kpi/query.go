@@ -3,6 +3,7 @@ package kpi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ type Query struct {
 	Limit   int    // Rows, at most 10,000; 0 is all, which is refused when there are more than 10,000.
 	Offset  int
 	Scope   Scope
+	// National asks about the whole country, which a principal of a province may do for totals that are not sensitive. The
+	// question of a national principal is about the nation anyway.
+	National bool
 }
 
 // question is a checked Query.
@@ -66,7 +70,7 @@ func (c *Catalogue) check(q Query) (*question, error) {
 		return nil, &Error{Kind: NotFound, Param: "id", Detail: fmt.Sprintf("there is no KPI %q", q.KPI)}
 	}
 	out := &question{Query: q, def: def}
-	for _, check := range []func(*question) error{checkTimes, checkShape, c.checkFilters, c.checkScope, checkAge} {
+	for _, check := range []func(*question) error{checkTimes, checkShape, c.checkFilters, c.checkSensitive, c.checkScope, checkAge} {
 		if err := check(out); err != nil {
 			return nil, err
 		}
@@ -167,7 +171,7 @@ func (c *Catalogue) checkFilters(q *question) error {
 			return badRequest(dimension, "needs 1 to %d codes", maxCodes)
 		}
 		for _, code := range asked {
-			if !c.knownCode(dimension, code, q.Scheme) {
+			if !c.knownCode(q.def, dimension, code, q.Scheme) {
 				return badRequest(dimension, "has no code %q", code)
 			}
 		}
@@ -179,8 +183,8 @@ func (c *Catalogue) checkFilters(q *question) error {
 	return nil
 }
 
-func (c *Catalogue) knownCode(dimension, code, scheme string) bool {
-	if known, ok := codes[dimension]; ok {
+func (c *Catalogue) knownCode(def *Definition, dimension, code, scheme string) bool {
+	if known, ok := def.source.codes[dimension]; ok {
 		return slices.Contains(known, code)
 	}
 	switch {
@@ -191,12 +195,17 @@ func (c *Catalogue) knownCode(dimension, code, scheme string) bool {
 	case dimension == "service":
 		_, ok := c.places.Service(code)
 		return ok
+	case dimension == "source_document":
+		return len(code) <= 200 // 06/QĐ-TTg; never part of a statement's text
 	}
 	return isCode(code)
 }
 
 // checkScope confines the question to the principal's provinces.
 func (c *Catalogue) checkScope(q *question) error {
+	if q.National && !q.Scope.National {
+		return checkNation(q)
+	}
 	for _, code := range q.Filters["province"] {
 		if q.Scheme == SchemeGSO63 {
 			code = c.parent63[code]
@@ -222,6 +231,22 @@ func (c *Catalogue) checkScope(q *question) error {
 	for _, code := range q.provinces {
 		if !c.province[code] {
 			return forbidden("", "your scope names %q, which is not a province", code)
+		}
+	}
+	return nil
+}
+
+// placeless are the dimensions that tell nothing of single provinces. The others name agencies, many of them of a province.
+var placeless = []string{"service", "channel", "portal", "outcome", "assurance_level", "query_kind", "eid_level", "action", "type", "kind", "document_action", "list", "level", "status", "org_kind", "state", "database", "criterion", "field"}
+
+// checkNation admits a question of a province's principal about the whole country.
+func checkNation(q *question) error {
+	if q.def.Sensitive {
+		return forbidden("scope", "%s is sensitive: its national total is not for your scope", q.KPI)
+	}
+	for _, dimension := range slices.Concat(q.By, slices.Sorted(maps.Keys(q.Filters))) {
+		if !slices.Contains(placeless, dimension) {
+			return forbidden(dimension, "cannot be asked of the nation from your scope: it would show other provinces; leave out scope=national")
 		}
 	}
 	return nil
@@ -261,7 +286,7 @@ func (q *question) scopeName() string {
 func (q *question) key() string {
 	shown := q.Query
 	shown.Sort, shown.Limit, shown.Offset = "", 0, 0
-	shown.Scope = Scope{National: q.provinces == nil, Provinces: q.provinces}
+	shown.Scope, shown.National = Scope{National: q.provinces == nil, Provinces: q.provinces}, false
 	text, err := json.Marshal(shown)
 	if err != nil {
 		panic(fmt.Sprintf("question about %s: %v", q.KPI, err)) // only strings, numbers and times of years up to 2100

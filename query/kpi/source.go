@@ -7,21 +7,26 @@ import (
 )
 
 // source is a family of facts that KPIs are defined over, and the tables that hold it. A definition can name only what
-// is listed here, so nothing of a catalogue file reaches a statement unchecked.
+// is listed in sources, so nothing of a catalogue file reaches a statement unchecked.
 type source struct {
 	name string
 	form form
-	// family is the raw table that the events are in. Position vectors are told apart by it, not by rollup: equal
-	// positions of a family are equal sets of events, whichever table counted them.
+	// family tells position vectors apart: the raw table that the events are in, with the type of event where a source
+	// reads one type only. Equal positions of a family are equal sets of events, whichever table counted them.
 	family string
 	// tables are the rollups, coarsest first.
 	tables []table
-	// measures are integers of one row of any of the tables, to be summed.
+	// measures are integers of one row of any of the tables, to be summed; of registers, what is counted.
 	measures map[string]measure
 	// coefficients: measures may use coefficient, the saving in VND of the row's service in force on its day.
 	coefficients bool
+	// register is how entries of a register are read; nil for other forms.
+	register *register
 	// dimensions are those of forms other than rollup, which has them by table.
 	dimensions []string
+	// codes are the codes of the dimensions that are enumerations; the codes of others are checked by form only, or
+	// against the reference data.
+	codes map[string][]string
 	// coverage is what a definition over this source may count.
 	coverage string
 }
@@ -31,6 +36,8 @@ type form uint8
 
 const (
 	rollup   form = iota + 1 // Sums by dimension and time, with position rows.
+	registry                 // The last entry of each thing in register_events, at any moment.
+	quality                  // The last report of each data-quality rule in a period, in register_events.
 	reports                  // Official figures in register_events.
 	activity                 // Newest event by source, in source_activity.
 )
@@ -53,51 +60,20 @@ type measure struct {
 	deadline bool
 }
 
-// sources are all named sources. It is a function, as nothing may change it.
-func sources() []*source {
-	dossier := map[string]string{"province": "province", "service": "service_id"}
-	with := func(columns map[string]string, more ...string) map[string]string {
-		columns = maps.Clone(columns)
-		for i := 0; i < len(more); i += 2 {
-			columns[more[i]] = more[i+1]
-		}
-		return columns
-	}
-	return []*source{
-		{
-			name: "dossier_days", form: rollup, family: "dossier_events", coverage: "provinces",
-			tables:   []table{{name: "dossier_days", time: "day", grain: day, columns: with(dossier, "channel", "channel")}},
-			measures: map[string]measure{"dossiers": {sql: "n"}},
-		},
-		{
-			name: "dossier_deadlines", form: rollup, family: "dossier_events", coverage: "provinces",
-			tables:   []table{{name: "dossier_deadlines", time: "day", grain: day, columns: dossier}},
-			measures: map[string]measure{"with_due_time": {sql: "n"}, "on_time": {sql: "n", deadline: true}},
-		},
-		{
-			name: "dossier_savings", form: rollup, family: "dossier_events", coverage: "provinces", coefficients: true,
-			tables:   []table{{name: "dossier_savings", time: "day", grain: day, columns: dossier}},
-			measures: map[string]measure{"dossiers": {sql: "n"}, "saving_vnd": {sql: "n * coefficient"}},
-		},
-		{
-			name: "auth_attempts", form: rollup, family: "auth_attempts", coverage: "provinces",
-			tables: []table{
-				{name: "auth_days", time: "day", grain: day,
-					columns: with(dossier, "outcome", "outcome", "relying_party", "relying_party", "assurance_level", "assurance_level")},
-				{name: "auth_minutes", time: "minute", grain: minute, keepMonths: 13, columns: with(dossier, "outcome", "outcome")},
-			},
-			measures: map[string]measure{"attempts": {sql: "toInt64(n)"}},
-		},
-		{name: "official_reports", form: reports, family: "register_events", dimensions: []string{"province"}, coverage: "reports"},
-		{name: "source_activity", form: activity, dimensions: []string{"province", "source"}, coverage: "sources"},
-	}
-}
-
-// codes lists the codes of dimensions that are enumerations; the codes of others are checked by form only, or against
-// the reference data.
-var codes = map[string][]string{
-	"channel": {"unknown", "direct", "online", "postal"},
-	"outcome": {"none", "success", "wrong_credential", "expired", "locked", "no_match", "level_too_low", "user_cancelled", "timeout", "system_error"},
+// register is a register of things whose last entry counts.
+type register struct {
+	eventType string
+	item      string // SQL of what an entry is about, within its list and place.
+	rank      string // SQL of the rank among entries of one time.
+	// columns are the SQL of the dimensions, as texts, besides province. That of due is in milliseconds, 0 is absent.
+	columns map[string]string
+	due     string
+	// states are the dimensions that change; the others say what an entry is about.
+	states []string
+	// byPlace: each province, and the nation, has entries of its own about one item.
+	byPlace bool
+	// byDue: entries count in the period that they are due in.
+	byDue bool
 }
 
 // hasDimension says whether any table of the source has the dimension.
@@ -118,10 +94,58 @@ func (s *source) measureNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(s.measures)), ", ")
 }
 
-// column is the SQL of a dimension as text, in the scheme.
+// everywhere says whether every table has the dimension, so that a condition on it holds at any grain.
+func (s *source) everywhere(dimension string) bool {
+	if len(s.tables) == 0 {
+		return slices.Contains(s.dimensions, dimension)
+	}
+	for _, t := range s.tables {
+		if _, ok := t.columns[dimension]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// inRegister says whether the source is read from register_events.
+func (s *source) inRegister() bool {
+	return s.form == registry || s.form == quality || s.form == reports
+}
+
+// eventType is the type of event that a source in register_events reads.
+func (s *source) eventType() string {
+	_, kind, _ := strings.Cut(s.family, ":")
+	return kind
+}
+
+// column is the SQL of a dimension as text, in the scheme, as a condition of a definition sees it.
 func (t *table) column(dimension, scheme string) string {
 	if dimension == "province" && scheme == SchemeGSO63 {
 		return "toString(province63)"
 	}
 	return "toString(" + t.columns[dimension] + ")"
+}
+
+// shownColumn is the SQL of a dimension as an asker sees it: what is sensitive is counted among the others.
+func (t *table) shownColumn(dimension, scheme string) string {
+	column := t.column(dimension, scheme)
+	hidden, ok := sensitiveCodes()[dimension]
+	if !ok {
+		return column
+	}
+	return "if(" + column + " IN ('" + strings.Join(hidden.codes, "', '") + "'), '" + hidden.shownAs + "', " + column + ")"
+}
+
+// hiddenCodes are codes of a dimension that nobody may ask for, and the code that they are counted under.
+type hiddenCodes struct {
+	codes   []string
+	shownAs string
+}
+
+// sensitiveCodes are the codes about health and judicial records. Only a sensitive KPI may count them by name.
+func sensitiveCodes() map[string]hiddenCodes {
+	return map[string]hiddenCodes{
+		"service": {[]string{"DA06-22"}, ""},
+		"kind":    {[]string{"health_book", "judicial_record"}, "other"},
+	}
 }

@@ -15,39 +15,102 @@ type tally struct {
 	expected               map[string]bool // Sources seen in the last 30 days.
 	missing                map[string]bool // Services without a coefficient.
 	newest                 time.Time       // Newest event of an age.
-	baseline               *Baseline
+	figure                 *figure         // Newest official figure of the place; nil when there is none.
+	hidden                 bool            // Too small to show, or the complement of what is.
 }
 
-// figures are the numbers that an answer shows of a tally.
-type figures struct {
+// values are the numbers that an answer shows of a tally.
+type values struct {
 	value                  *float64
 	numerator, denominator *int64
-	baseline               *Baseline
+	baseline, official     *Baseline
+	suppressed             bool
 }
 
-// figures computes the value: one division, or one sum, of integers. It copies them, so that an answer that is kept does
+// empty says whether the live source has nothing about the value.
+func (d *Definition) empty(t *tally) bool {
+	return t.base == 0 || d.Kind == KindRatio && t.denominator == 0
+}
+
+// values computes the value: one division, or one sum, of integers. It copies them, so that an answer that is kept does
 // not keep what it was made of.
-func (d *Definition) figures(t *tally, now time.Time) figures {
-	switch d.Kind {
-	case KindRatio:
-		f := figures{numerator: pointer(t.numerator), denominator: pointer(t.denominator)}
-		if t.denominator != 0 {
-			f.value = pointer(float64(t.numerator) / float64(t.denominator))
-		}
-		return f
-	case KindAge:
-		if t.newest.IsZero() {
-			return figures{}
-		}
-		return figures{value: pointer(float64(max(0, now.Sub(t.newest).Milliseconds())) / 1000)}
-	case KindCumulative:
-		// The live source does not exist yet: nothing is added to the baseline, and without one nothing is known.
-		if t.baseline == nil {
-			return figures{}
-		}
-		return figures{value: pointer(t.baseline.Value + float64(t.numerator)), numerator: pointer(t.numerator), baseline: t.baseline}
+func (d *Definition) values(t *tally, now time.Time) values {
+	v := values{}
+	if t.figure != nil {
+		v.official = t.figure.Baseline
 	}
-	return figures{value: pointer(float64(t.numerator)), numerator: pointer(t.numerator)}
+	switch {
+	case t.hidden:
+		v.suppressed = true
+	case d.Kind == KindAge:
+		if !t.newest.IsZero() {
+			v.value = pointer(float64(max(0, now.Sub(t.newest).Milliseconds())) / 1000)
+		}
+	case d.Kind == KindCumulative:
+		d.addStock(&v, t)
+	case d.Kind == KindReported || v.official != nil && d.empty(t):
+		d.takeFigure(&v)
+	case d.Kind == KindRatio:
+		v.numerator, v.denominator = pointer(t.numerator), pointer(t.denominator)
+		if t.denominator != 0 {
+			v.value = pointer(float64(t.numerator) / float64(t.denominator))
+		}
+	default:
+		v.numerator = pointer(t.numerator)
+		if d.source.form != registry || t.base != 0 { // a register without entries does not say that there are none
+			v.value = pointer(float64(t.numerator))
+		}
+		if d.Whole > 0 {
+			v.denominator = pointer(t.denominator)
+		}
+	}
+	return v
+}
+
+// takeFigure makes the official figure the value, with nothing counted live.
+func (d *Definition) takeFigure(v *values) {
+	if v.official == nil {
+		return
+	}
+	v.baseline, v.value, v.numerator = v.official, pointer(v.official.Value), pointer(int64(0))
+	switch {
+	case d.Unit == "ratio":
+		v.denominator = pointer(int64(0))
+	case d.Whole > 0:
+		v.denominator = pointer(d.Whole)
+	case v.official.Denominator != nil:
+		v.denominator = pointer(int64(*v.official.Denominator))
+	}
+}
+
+// addStock adds what was counted since the official figure to it. A ratio of two needs both parts of the figure.
+func (d *Definition) addStock(v *values, t *tally) {
+	if v.official == nil && t.base == 0 {
+		return
+	}
+	v.numerator, v.baseline = pointer(t.numerator), v.official
+	if d.denominator == nil {
+		v.value = pointer(float64(t.numerator))
+		if v.baseline != nil {
+			v.value = pointer(v.baseline.Value + float64(t.numerator))
+		}
+		return
+	}
+	v.denominator = pointer(t.denominator)
+	numerator, denominator := float64(t.numerator), float64(t.denominator)
+	switch {
+	case v.baseline == nil:
+	case v.baseline.Numerator != nil && v.baseline.Denominator != nil:
+		numerator, denominator = *v.baseline.Numerator+numerator, *v.baseline.Denominator+denominator
+	case t.denominator == 0:
+		v.value = pointer(v.baseline.Value)
+		return
+	default:
+		v.baseline = nil
+	}
+	if denominator != 0 {
+		v.value = pointer(numerator / denominator)
+	}
 }
 
 func pointer[T any](v T) *T { return &v }
@@ -74,39 +137,104 @@ type tallies struct {
 	latest    time.Time // Greatest event time of the source.
 	total     tally
 	compared  tally
+	none      tally      // Of a province without a row.
 	rows      []tallyRow // By codes.
 	series    []tally    // By bucket.
 }
 
-// selection are the columns of a plan that make up one KPI over one window.
-type selection struct {
-	window, numerator, denominator         int
-	seriesNumerator, seriesDenominator     int
-	comparedWindow                         int
-	comparedNumerator, comparedDenominator int
-}
+// sums are the columns of a plan that make up one KPI over one window.
+type sums struct{ window, numerator, denominator int }
 
 const none = -1
 
-// selectColumns adds what the KPI needs over the windows of its timing to the plan.
-func (p *plan) selectColumns(def *Definition, t *timing) selection {
-	s := selection{window: p.window(t.windows[0]), denominator: none, seriesDenominator: none, comparedWindow: none, comparedDenominator: none}
-	pick := func(window int, series bool) (numerator, denominator int) {
-		numerator, denominator = p.column(def.numerator, window, series), none
-		if def.denominator != nil {
-			denominator = p.column(def.denominator, window, series)
+// cut is one question's place in time, and the columns of a plan that answer it.
+type cut struct {
+	q      *question
+	timing *timing
+	stock  *stockCut // nil unless the KPI is cumulative.
+	// now and before have one member, or for a stock one for each of its starts.
+	now, before []sums
+	series      sums
+}
+
+// cut places the question in time and, for a cumulative KPI, after its official figures.
+func (q *question) cut(clock, latest time.Time, figures *figuresReading) (*cut, error) {
+	t, err := q.timing(clock, q.latest(latest, figures))
+	if err != nil {
+		return nil, err
+	}
+	c := &cut{q: q, timing: t}
+	if q.def.Kind == KindCumulative {
+		c.stock = q.stockCut(t, figures)
+	}
+	return c, nil
+}
+
+// same says whether a statement made for one cut reads what the other asks. Only as_of may differ.
+func (c *cut) same(other *cut) bool {
+	return c.timing.sameCut(other.timing) && c.stock.equal(other.stock)
+}
+
+// choose adds the columns that the cut needs to the plan.
+func (c *cut) choose(p *plan) {
+	t := c.timing
+	pick := func(w window, series bool) sums {
+		w.about = c.q.def.about()
+		s := sums{window: p.window(w), denominator: none}
+		s.numerator = p.column(c.q.def.numerator, s.window, series)
+		if c.q.def.denominator != nil {
+			s.denominator = p.column(c.q.def.denominator, s.window, series)
 		}
-		return numerator, denominator
+		return s
 	}
-	s.numerator, s.denominator = pick(s.window, false)
+	if c.stock == nil {
+		c.now = []sums{pick(t.windows[0], false)}
+		if len(t.buckets) > 0 {
+			c.series = pick(t.windows[0], true)
+		}
+		if len(t.windows) > 1 {
+			c.before = []sums{pick(t.windows[1], false)}
+		}
+		return
+	}
+	for _, w := range c.stock.now.windows(t.windows[0].upper) {
+		c.now = append(c.now, pick(w, false))
+	}
+	if c.stock.before != nil {
+		for _, w := range c.stock.before.windows(t.windows[1].upper) {
+			c.before = append(c.before, pick(w, false))
+		}
+	}
 	if len(t.buckets) > 0 {
-		s.seriesNumerator, s.seriesDenominator = pick(s.window, true)
+		first := t.windows[0].upper
+		for _, s := range c.stock.series {
+			first = earliest(append(s.starts, first)...)
+		}
+		c.series = pick(window{from: first, upper: later(first, t.windows[0].upper)}, false)
 	}
-	if len(t.windows) > 1 {
-		s.comparedWindow = p.window(t.windows[1])
-		s.comparedNumerator, s.comparedDenominator = pick(s.comparedWindow, false)
+	p.place = c.q.placeColumn()
+}
+
+// placeColumn is the column of the places that the question's official figures are of; empty for the nation's.
+func (q *question) placeColumn() string {
+	switch {
+	case q.Scheme == SchemeGSO63 && q.Filters["province"] != nil:
+		return "province63"
+	case q.provinces != nil:
+		return "province"
 	}
-	return s
+	return ""
+}
+
+// places are the codes of a cell: its place of the total, and that of its row; empty when they are not told apart.
+func (c *cut) places(p *plan, of *cell) (total, row string) {
+	if p.place != "" {
+		total = of.dims[len(p.by)]
+	}
+	if at := slices.Index(p.by, "province"); at >= 0 {
+		return total, of.dims[at]
+	}
+	return total, total
 }
 
 // count is one sum of a cell, judged at as_of.
@@ -127,45 +255,66 @@ func (p *plan) count(c *cell, column int, asOf, bucketEnd time.Time) int64 {
 	return c.counts[column]
 }
 
-// tallies sums the cells for one selection.
-func (p *plan) tallies(r *reading, s selection, t *timing) *tallies {
+// tallies sums the cells for one cut.
+func (p *plan) tallies(r *reading, c *cut) *tallies {
+	t := c.timing
 	out := &tallies{timing: t, positions: r.positions, latest: r.latest, series: make([]tally, len(t.buckets))}
-	rows := map[string]*tally{}
-	keys := map[string][]string{}
+	rows := map[string]*tallyRow{}
+	daily := dailySums{}
 	for i := range r.cells {
-		c := &r.cells[i]
-		targets := []*tally{&out.total}
-		if len(p.by) > 0 && c.bases[s.window] != 0 {
-			key := strings.Join(c.dims, "\x00")
+		of := &r.cells[i]
+		total, row := c.places(p, of)
+		at, rowAt := 0, 0
+		if c.stock != nil {
+			at, rowAt = c.stock.now.total[total], c.stock.now.rows[row]
+		}
+		p.add(&out.total, of, c.now[at], t)
+		if len(p.by) > 0 && of.bases[c.now[rowAt].window] != 0 {
+			codes := of.dims[:len(p.by)]
+			key := strings.Join(codes, "\x00")
 			if rows[key] == nil {
-				rows[key], keys[key] = &tally{}, c.dims
+				rows[key] = &tallyRow{codes: codes}
 			}
-			targets = append(targets, rows[key])
+			p.add(&rows[key].tally, of, c.now[rowAt], t)
 		}
-		for _, target := range targets {
-			target.numerator += p.count(c, s.numerator, t.asOf, time.Time{})
-			target.denominator += p.count(c, s.denominator, t.asOf, time.Time{})
-			target.base += c.bases[s.window]
-			add(&target.reporting, c.reporting[s.window]...)
-			add(&target.missing, c.missing[s.window]...)
+		if c.before != nil {
+			if c.stock != nil {
+				at = c.stock.before.total[total]
+			}
+			p.add(&out.compared, of, c.before[at], t)
 		}
-		if at, ok := slices.BinarySearchFunc(t.buckets, c.bucket, func(start time.Time, unix int64) int { return cmp.Compare(start.Unix(), unix) }); ok {
-			end := t.bucketEnd(at)
-			out.series[at].numerator += p.count(c, s.seriesNumerator, t.asOf, end)
-			out.series[at].denominator += p.count(c, s.seriesDenominator, t.asOf, end)
-		}
-		if s.comparedWindow != none {
-			out.compared.numerator += p.count(c, s.comparedNumerator, t.asOf, time.Time{})
-			out.compared.denominator += p.count(c, s.comparedDenominator, t.asOf, time.Time{})
+		switch bucket, ok := slices.BinarySearchFunc(t.buckets, of.bucket, func(start time.Time, unix int64) int { return cmp.Compare(start.Unix(), unix) }); {
+		case len(t.buckets) == 0:
+		case c.stock != nil:
+			daily.add(total, of.bucket, of.counts[c.series.numerator], p.count(of, c.series.denominator, t.asOf, time.Time{}), of.bases[c.series.window])
+		case ok:
+			end := t.bucketEnd(bucket)
+			out.series[bucket].numerator += p.count(of, c.series.numerator, t.asOf, end)
+			out.series[bucket].denominator += p.count(of, c.series.denominator, t.asOf, end)
+			out.series[bucket].base += of.bases[c.series.window]
 		}
 	}
-	for key, row := range rows {
-		if row.base != 0 {
-			out.rows = append(out.rows, tallyRow{keys[key], *row})
+	if c.stock != nil {
+		for i := range out.series {
+			out.series[i] = daily.at(c.stock.series[i], t.bucketEnd(i))
+		}
+	}
+	for _, row := range rows {
+		if row.tally.base != 0 {
+			out.rows = append(out.rows, *row)
 		}
 	}
 	out.sortRows()
 	return out
+}
+
+// add adds a cell's sums.
+func (p *plan) add(target *tally, of *cell, s sums, t *timing) {
+	target.numerator += p.count(of, s.numerator, t.asOf, time.Time{})
+	target.denominator += p.count(of, s.denominator, t.asOf, time.Time{})
+	target.base += of.bases[s.window]
+	add(&target.reporting, of.reporting[s.window]...)
+	add(&target.missing, of.missing[s.window]...)
 }
 
 func (t *tallies) sortRows() {

@@ -23,6 +23,8 @@ type window struct {
 	from, upper time.Time
 	// end is where Now stops for what depends on now; zero where the period ends at as_of.
 	end time.Time
+	// about are the conditions of what counts.
+	about []condition
 }
 
 // now is the moment that the window is judged at.
@@ -33,6 +35,9 @@ func (q *question) timing(clock, latest time.Time) (*timing, error) {
 	tables := q.def.source.tables
 	if len(tables) == 0 {
 		return q.place(nil, clock, latest)
+	}
+	if q.def.Kind == KindCumulative || q.def.Sensitive {
+		tables = tables[:1] // they count whole days, from long ago
 	}
 	var failure error
 	for i := range tables {
@@ -85,12 +90,17 @@ func (q *question) place(t *table, clock, latest time.Time) (*timing, error) {
 	if latest.IsZero() {
 		now = minute.floor(clock) // nothing changes faster where nothing has happened
 	}
-	p.asOf = earliest(q.To, q.At, now).In(zone)
-	p.clockBound = p.asOf.Equal(now) && (latest.IsZero() || latest.After(clock))
+	closed := q.def.closedAt(clock)
+	p.asOf = earliest(q.To, q.At, now, closed).In(zone)
+	p.clockBound = p.asOf.Equal(closed) || p.asOf.Equal(now) && (latest.IsZero() || latest.After(clock))
 	from, to := q.From.In(zone), q.To.In(zone)
 	main := window{from: from, end: q.To}
 	if q.Period != "" {
-		from, to = periodStart(q.Period, p.asOf), p.asOf
+		inside := p.asOf
+		if p.asOf.Equal(closed) {
+			inside = p.asOf.Add(-time.Millisecond) // the last day that is closed
+		}
+		from, to = periodStart(q.Period, inside), p.asOf
 		main = window{from: from}
 	}
 	p.period = Span{Time{from}, Time{to}}
@@ -98,7 +108,7 @@ func (q *question) place(t *table, clock, latest time.Time) (*timing, error) {
 	if t != nil {
 		step = t.grain
 	}
-	main.upper = clip(earliest(q.To, q.At, step.next(clock)), from, step.next(clock))
+	main.upper = clip(earliest(q.To, q.At, step.next(clock), closed), from, step.next(clock))
 	if main.upper.Before(from) {
 		main.upper = from
 	}

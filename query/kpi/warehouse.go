@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ type reading struct {
 
 func (r *reading) see(p position, latest time.Time) {
 	r.positions = append(r.positions, p)
-	if latest.After(r.latest) {
+	if latest.After(r.latest) && latest.Unix() > 0 { // only voids have no time of their own
 		r.latest = latest
 	}
 }
@@ -62,80 +61,6 @@ func (e *Evaluator) run(ctx context.Context, p *plan) (*reading, error) {
 		r.cells = append(r.cells, c)
 		return nil
 	})
-	return r, err
-}
-
-// report is an official figure.
-type report struct {
-	asOf   time.Time // Date, its first moment.
-	value  float64
-	source string
-}
-
-// reportsReading is every official figure of one metric by place, the newest last. Figures without a province are
-// national, under the empty code.
-type reportsReading struct {
-	reading
-	byProvince map[string][]report // Of the 34-scheme.
-	by63       map[string][]report // As reported, in the 63-scheme.
-}
-
-// One statement reads the figures that were reported before a moment, and how far the whole table goes. Of figures for
-// one date the last counts.
-const reportsSQL = `SELECT topic, partition, max(offset) + 1, max(occurred_at), area, area63, date, max(found),
-    argMaxIf((occurred_at, offset), (occurred_at, offset), found) AS moment,
-    argMaxIf(value, (occurred_at, offset), found), argMaxIf(toString(source_ref), (occurred_at, offset), found)
-FROM (
-    SELECT topic, partition, offset, occurred_at, value, source_ref,
-        type = 'counter.report' AND metric_id = {metric:String} AND toUnixTimestamp64Milli(occurred_at) < {before:Int64} AS found,
-        if(found, toString(province), '') AS area, if(found, toString(province63), '') AS area63, if(found, as_of, toDate(0)) AS date
-    FROM register_events
-)
-GROUP BY topic, partition, area, area63, date
-ORDER BY date, moment, topic, partition`
-
-// readReports reads the figures of reports that happened before a moment; all when it is zero.
-func (e *Evaluator) readReports(ctx context.Context, def *Definition, moment time.Time) (*reportsReading, error) {
-	before := int64(math.MaxInt64)
-	if !moment.IsZero() {
-		before = moment.UnixMilli()
-	}
-	r := &reportsReading{byProvince: map[string][]report{}, by63: map[string][]report{}}
-	ends := map[position]uint64{}
-	err := e.query(ctx, reportsSQL, []any{clickhouse.Named("metric", def.Metric), clickhouse.Named("before", before)}, func(rows driver.Rows) error {
-		var (
-			at           = position{family: def.source.family}
-			end          uint64
-			latest, date time.Time
-			area, area63 string
-			found        uint8
-			moment       []any
-			figure       report
-		)
-		if err := rows.Scan(&at.topic, &at.partition, &end, &latest, &area, &area63, &date, &found, &moment, &figure.value, &figure.source); err != nil {
-			return err
-		}
-		ends[at] = max(ends[at], end)
-		if latest.After(r.latest) {
-			r.latest = latest
-		}
-		if found == 0 {
-			return nil
-		}
-		figure.asOf = time.Date(date.Year(), date.Month(), date.Day(), 0, 0, 0, 0, zone)
-		if area != "" {
-			r.by63[area63] = append(r.by63[area63], figure)
-		}
-		// A figure of an old province is no figure of the new one that it is a part of.
-		if area == "" || area63 == undivided(area) || e.deps.Catalogue.unmerged(area) {
-			r.byProvince[area] = append(r.byProvince[area], figure)
-		}
-		return nil
-	})
-	for at, end := range ends {
-		at.offset = end
-		r.positions = append(r.positions, at)
-	}
 	return r, err
 }
 
@@ -177,25 +102,26 @@ func (e *Evaluator) readActivity(ctx context.Context) (*activityReading, error) 
 	return r, err
 }
 
-// readPositions reads how far every source has counted, cheaply: position rows lie at the start of the primary key.
-func (e *Evaluator) readPositions(ctx context.Context) (map[string]*reading, error) {
+// readPositions reads how far sources have counted, cheaply: position rows, and the types of events in register_events, lie
+// at the start of the primary key.
+func (e *Evaluator) readPositions(ctx context.Context, names []string) (map[string]*reading, error) {
 	var parts []string
 	read := map[string]*reading{}
-	for _, name := range e.sourceNames {
+	for _, name := range names {
 		src := e.deps.Catalogue.sources[name]
-		from, where := "source_activity", "topic != ''"
-		switch src.form {
-		case rollup:
+		from, where, position, latest := "source_activity", "topic != ''", "max(position)", "max(latest)"
+		family := "'" + src.family + "'"
+		switch {
+		case src.form == rollup:
 			p := plan{table: &src.tables[0]}
 			from, where = src.tables[0].name, where+" AND "+p.positionSQL()
-		case reports:
-			where += " AND family = '" + src.family + "'"
-		}
-		family := "'" + src.family + "'"
-		if src.form == activity {
+		case src.inRegister():
+			from, where, position = "register_events", src.registerWhere(), "max(offset) + 1"
+			latest = "maxIf(occurred_at, type != '" + voidType + "')"
+		default:
 			family = "toString(family)"
 		}
-		parts = append(parts, fmt.Sprintf("SELECT '%s' AS name, %s AS kin, topic, partition, max(position), max(latest) FROM %s WHERE %s GROUP BY kin, topic, partition", name, family, from, where))
+		parts = append(parts, fmt.Sprintf("SELECT '%s' AS name, %s AS kin, topic, partition, %s, %s FROM %s WHERE %s GROUP BY kin, topic, partition", name, family, position, latest, from, where))
 		read[name] = &reading{}
 	}
 	err := e.query(ctx, strings.Join(parts, "\nUNION ALL "), nil, func(rows driver.Rows) error {

@@ -3,6 +3,7 @@ package kpi
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -88,17 +89,29 @@ func (w *world) load(events ...event) {
 	w.t.Helper()
 	byTable := map[string][]event{}
 	for _, e := range events {
-		table := map[string]string{"dossier": "dossier_events", "auth": "auth_attempts"}[strings.Split(e.kind, ".")[0]]
-		if table == "" {
-			table = "register_events"
-		}
-		byTable[table] = append(byTable[table], e)
+		byTable[tableOf(e.kind)] = append(byTable[tableOf(e.kind)], e)
 	}
-	for _, table := range []string{"dossier_events", "auth_attempts", "register_events"} {
+	for table := range topics {
 		if len(byTable[table]) > 0 {
 			w.insert(table, byTable[table])
 		}
 	}
+}
+
+var topics = map[string]string{
+	"dossier_events": "ioc.dossier.v1", "auth_attempts": "ioc.authentication.v1", "eid_events": "ioc.authentication.eid",
+	"data_queries": "ioc.data.v1", "register_events": "ioc.programme.v1",
+}
+
+func tableOf(kind string) string {
+	if kind == "data.query" {
+		return "data_queries"
+	}
+	family, _, _ := strings.Cut(kind, ".")
+	if table, ok := map[string]string{"dossier": "dossier_events", "auth": "auth_attempts", "eid": "eid_events", "wallet": "eid_events"}[family]; ok {
+		return table
+	}
+	return "register_events"
 }
 
 type event struct {
@@ -106,15 +119,25 @@ type event struct {
 	fields map[string]string
 }
 
-var columnsOf = map[string]map[string]string{ // column by field, for the fields that are stored as written
-	"dossier_events":  {"status": "status", "channel": "channel", "service": "service_id", "due": "due_at", "limit": "statutory_limit", "limit_unit": "limit_unit", "agency": "agency_code"},
-	"auth_attempts":   {"outcome": "outcome", "service": "service_id", "relying_party": "relying_party", "level": "assurance_level"},
-	"register_events": {"metric": "metric_id", "value": "value", "as_of": "as_of", "source_ref": "source_ref"},
+// columnsOf is the column by field, for the fields that are stored as written.
+var columnsOf = map[string]map[string]string{
+	"dossier.status": {"status": "status", "channel": "channel", "portal": "portal", "service": "service_id", "due": "due_at", "limit": "statutory_limit",
+		"limit_unit": "limit_unit", "agency": "agency_code"},
+	"auth.attempt":      {"outcome": "outcome", "service": "service_id", "relying_party": "relying_party", "level": "assurance_level"},
+	"eid.account":       {"action": "account_action", "level": "eid_level"},
+	"wallet.document":   {"kind": "document_kind", "action": "document_action"},
+	"data.query":        {"consumer_agency": "consumer_agency", "query_kind": "query_kind", "outcome": "outcome"},
+	"counter.report":    {"metric": "metric_id", "value": "value", "denominator": "denominator", "qualifier": "qualifier", "as_of": "as_of", "source_ref": "source_ref"},
+	"service.catalog":   {"service": "service_id", "procedure": "procedure_code", "list": "list", "level": "level"},
+	"task.status":       {"status": "task_status", "agency": "lead_agency", "document": "source_document", "due": "due_at"},
+	"capability.status": {"kind": "capability_kind", "org": "org_id", "org_kind": "org_kind", "state": "capability_state"},
+	"data.quality": {"database": "database", "criterion": "criterion", "field": "quality_field", "rule": "rule_id", "evaluated": "evaluated",
+		"passing": "passing", "weight": "weight"},
+	"event.void": {},
 }
 
 func (w *world) insert(table string, events []event) {
 	w.t.Helper()
-	topics := map[string]string{"dossier_events": "ioc.dossier.v1", "auth_attempts": "ioc.authentication.v1", "register_events": "ioc.programme.v1"}
 	topic := topics[table]
 	byPartition := map[string][]event{}
 	for _, e := range events {
@@ -135,12 +158,15 @@ func (w *world) insertPartition(table, topic, partition string, events []event) 
 	touched := warehouse.TouchedDossiers{Topic: topic, First: first, Calendar: w.places.Calendar()}
 	fmt.Sscan(partition, &touched.Partition)
 	var values []string
-	for _, e := range events {
+	for _, e := range repeated(w.t, events) {
 		offset := w.offsets[key]
 		w.offsets[key]++
 		row := map[string]string{
 			"type": e.kind, "topic": topic, "partition": partition, "offset": fmt.Sprint(offset),
-			"event_id": fmt.Sprintf("%s-%d", partition, offset), "source": "/npsp/G22", "received_at": w.now().In(zone).Format("2006-01-02 15:04:05.000"),
+			"event_id": fmt.Sprintf("%s-%d", partition, offset), "weight": "1", "source": "/npsp/G22", "received_at": w.now().In(zone).Format("2006-01-02 15:04:05.000"),
+		}
+		if table != "register_events" {
+			delete(row, "weight")
 		}
 		at := local(w.t, e.fields["time"])
 		row["occurred_at"] = at.In(zone).Format("2006-01-02 15:04:05.000")
@@ -149,12 +175,15 @@ func (w *world) insertPartition(table, topic, partition string, events []event) 
 			case "time", "partition":
 			case "subject", "source":
 				row[field] = value
+			case "id":
+				row["event_id"] = value
+			case "times":
 			case "due":
 				row["due_at"] = local(w.t, value).In(zone).Format("2006-01-02 15:04:05.000")
 			case "province", "scheme":
 				w.place(row, e.fields["province"], e.fields["scheme"])
 			default:
-				column, ok := columnsOf[table][field]
+				column, ok := columnsOf[e.kind][field]
 				if !ok {
 					w.t.Fatalf("an event %s has no field %s here", e.kind, field)
 				}
@@ -185,6 +214,28 @@ func (w *world) insertPartition(table, topic, partition string, events []event) 
 			w.t.Fatal(err)
 		}
 	}
+}
+
+// repeated has each event as many times as its field times says; the subjects are then numbered.
+func repeated(t testing.TB, events []event) []event {
+	t.Helper()
+	var out []event
+	for _, e := range events {
+		times := 1
+		if e.fields["times"] != "" {
+			if _, err := fmt.Sscan(e.fields["times"], &times); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range times {
+			one := event{kind: e.kind, fields: maps.Clone(e.fields)}
+			if times > 1 {
+				one.fields["subject"] += fmt.Sprintf("-%d", i)
+			}
+			out = append(out, one)
+		}
+	}
+	return out
 }
 
 // insertJSON lets the engine read the rows as text, so that codes and enumerations need no types here.
