@@ -17,6 +17,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 engine := .engine/engine.stamp
 kafka := .engine/kafka.stamp
+web := .engine/web/web.stamp
 # The tree but for folders that Go ignores too.
 go_files = find . -name '.?*' -prune -o -name '*.go' -print
 
@@ -33,16 +34,28 @@ demo: build engine ## run everything in one process, on http://localhost:8080
 	./bin/ioc demo $(DEMOFLAGS)
 
 .PHONY: test
-test: engine ## run the tests
+test: engine web-tools ## run the tests
 	go test $(TESTFLAGS) ./...
 
 .PHONY: race
-race: engine ## run the tests with the race detector; -short lowers iteration counts
+race: engine web-tools ## run the tests with the race detector; -short lowers iteration counts
 	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./...
 
 .PHONY: test-kafka
 test-kafka: engine $(kafka) ## run the tests named RealKafka against Apache Kafka
 	TEST_KAFKA_HOME='$(CURDIR)/.engine/kafka' go test -run RealKafka -count=1 $(TESTFLAGS) ./...
+
+.PHONY: test-rules
+test-rules: ## check the alert rules and run their tests with promtool
+	CI=true go test -count=1 $(TESTFLAGS) ./deploy/prometheus
+
+.PHONY: web
+web: ## build the wall's page into dashboards/web/dist
+	go generate ./dashboards
+
+.PHONY: web-check
+web-check: web-tools ## check the types of the wall's page
+	.engine/web/node_modules/.bin/tsc -p dashboards/web
 
 .PHONY: bench
 bench: engine ## run the benchmarks; BENCHTIME=1x for a smoke test
@@ -71,6 +84,15 @@ $(engine): deploy/engine/package.json deploy/engine/package-lock.json deploy/eng
 	mkdir -p .engine
 	cp $^ .engine/
 	cd .engine && npm ci --no-audit --no-fund --ignore-scripts
+	touch $@
+
+.PHONY: web-tools
+web-tools: $(web) ## fetch TypeScript and axe-core, which check the wall's page, into .engine/web
+
+$(web): testdata/web/package.json testdata/web/package-lock.json testdata/web/.npmrc
+	mkdir -p .engine/web
+	cp $^ .engine/web/
+	cd .engine/web && npm ci --no-audit --no-fund --ignore-scripts
 	touch $@
 
 # -C refuses what does not match the repository's checksums; SHA256SUMS pins them.

@@ -159,7 +159,7 @@ func (c *chaos) produce(ctx context.Context, rate int, seed uint64) {
 	}
 }
 
-const rawRows = "(SELECT topic, partition, offset, source, event_id FROM dossier_events UNION ALL SELECT topic, partition, offset, source, event_id FROM auth_attempts UNION ALL SELECT topic, partition, offset, source, event_id FROM register_events)"
+const rawRows = "(SELECT topic, partition, offset, source, event_id FROM dossier_events UNION ALL SELECT topic, partition, offset, source, event_id FROM auth_attempts UNION ALL SELECT topic, partition, offset, source, event_id FROM data_queries UNION ALL SELECT topic, partition, offset, source, event_id FROM eid_events UNION ALL SELECT topic, partition, offset, source, event_id FROM register_events)"
 
 // eventually asks until the answer suits; the engine may be down in between.
 func (c *chaos) eventually(query string, suits func(uint64) bool) uint64 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ioc.local/ingest"
+	"ioc.local/internal/access"
 	"ioc.local/internal/config"
 	"ioc.local/internal/telemetry"
 	"ioc.local/internal/warehouse"
@@ -20,12 +22,14 @@ import (
 // Config is the whole configuration, one section for each part.
 type Config struct {
 	HTTP       query.Config     `yaml:"http"`
+	Access     access.Config    `yaml:"access"`
 	Internal   telemetry.Config `yaml:"internal"`
 	Log        LogConfig        `yaml:"log"`
 	ClickHouse ClickHouseConfig `yaml:"clickhouse"`
 	Kafka      KafkaConfig      `yaml:"kafka"`
 	Ingest     ingest.Config    `yaml:"ingest"`
 	KPI        KPIConfig        `yaml:"kpi"`
+	SQL        SQLConfig        `yaml:"sql"`
 	Reference  ReferenceConfig  `yaml:"reference"`
 	Demo       DemoConfig       `yaml:"demo"`
 }
@@ -57,9 +61,15 @@ type KPIConfig struct {
 	Dir string `yaml:"dir" doc:"directory of definitions that extend or override the built-in catalogue"`
 }
 
+// SQLConfig is about POST /api/v1/sql. The demo has users of its own.
+type SQLConfig struct {
+	Secret config.Secret `yaml:"secret" doc:"secret from which the passwords of the ClickHouse users of the scopes come (ioc clickhouse-users prints them), or file:/path; empty switches SQL off"`
+}
+
 // ReferenceConfig names reference data of one's own.
 type ReferenceConfig struct {
 	Savings string `yaml:"savings" doc:"CSV of savings coefficients; empty uses the built-in examples, which are not official"`
+	Sources string `yaml:"sources" doc:"CSV of the sources that may send events, and how often; empty accepts every well-formed source"`
 }
 
 // DemoConfig is about ioc demo only.
@@ -67,6 +77,7 @@ type DemoConfig struct {
 	Data         string          `yaml:"data" doc:"data directory of the embedded engine and broker"`
 	KafkaListen  string          `yaml:"kafka_listen" doc:"address of the embedded broker, host:port"`
 	Rate         float64         `yaml:"rate" doc:"events per second of the simulator"`
+	History      int             `yaml:"history" doc:"days of history that the simulator begins with, 0 to 400; a data directory that has one continues it"`
 	Seed         uint64          `yaml:"seed" doc:"seed of the simulator: at one rate, equal seed and start, equal events"`
 	Simulate     bool            `yaml:"simulate" doc:"run the simulator"`
 	EngineMemory config.ByteSize `yaml:"engine_memory" doc:"memory limit of the embedded engine (queries above it fail with code 241)"`
@@ -76,14 +87,18 @@ func defaultConfig() Config {
 	group := ingest.DefaultConfig()
 	return Config{
 		HTTP:       query.DefaultConfig(),
+		Access:     access.DefaultConfig(),
 		Internal:   telemetry.DefaultConfig(),
 		Log:        LogConfig{Level: "info", Format: "console"},
 		ClickHouse: ClickHouseConfig{Addr: []string{"127.0.0.1:9000"}, Database: "ioc", Username: "ioc"},
 		Kafka:      KafkaConfig{Brokers: group.Brokers, Group: group.Group, Topics: group.Topics, DeadLetterTopic: group.DeadLetterTopic},
 		Ingest:     group,
-		Demo:       DemoConfig{Data: ".data", KafkaListen: "127.0.0.1:9092", Rate: 200, Seed: 1, Simulate: true, EngineMemory: 6 << 30},
+		Demo:       DemoConfig{Data: ".data", KafkaListen: "127.0.0.1:9092", Rate: 200, History: 30, Seed: 1, Simulate: true, EngineMemory: 6 << 30},
 	}
 }
+
+// demoDefaults are those of ioc demo where they differ: whoever is on this machine needs no key.
+func demoDefaults(c *Config) { c.Access.Loopback = true }
 
 // Validate checks what no single part can check.
 func (c Config) Validate() error {
@@ -99,6 +114,9 @@ func (c Config) Validate() error {
 	}
 	if c.Demo.Rate <= 0 || c.Demo.Rate > 1e6 {
 		errs = append(errs, errors.New("demo.rate: must be above 0 and at most 1000000"))
+	}
+	if c.Demo.History < 0 || c.Demo.History > maxHistoryDays {
+		errs = append(errs, fmt.Errorf("demo.history: must be 0 to %d", maxHistoryDays))
 	}
 	if c.Demo.EngineMemory < 512<<20 {
 		errs = append(errs, errors.New("demo.engine_memory: must be at least 512MiB"))
@@ -143,9 +161,13 @@ func configFlags(cmd *cobra.Command, short map[string]string) {
 	}
 }
 
-// loadConfig reads the file, the environment and the flags of a command made with configFlags.
-func loadConfig(cmd *cobra.Command, short map[string]string) (Config, error) {
+// loadConfig reads the file, the environment and the flags of a command made with configFlags. The functions change
+// the defaults.
+func loadConfig(cmd *cobra.Command, short map[string]string, defaults ...func(*Config)) (Config, error) {
 	cfg := defaultConfig()
+	for _, change := range defaults {
+		change(&cfg)
+	}
 	keyOf := map[string]string{}
 	for key, name := range short {
 		keyOf[name] = key
@@ -174,6 +196,20 @@ func loadConfig(cmd *cobra.Command, short map[string]string) (Config, error) {
 		return cfg, &usageError{err}
 	}
 	return cfg, nil
+}
+
+// withClient loads the configuration of a command made with configFlags and runs work with a connection to ClickHouse.
+func withClient(cmd *cobra.Command, work func(ctx context.Context, cfg Config, client *warehouse.Client) error) error {
+	cfg, err := loadConfig(cmd, nil)
+	if err != nil {
+		return err
+	}
+	client, err := warehouse.Open(cmd.Context(), cfg.warehouse())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	return work(cmd.Context(), cfg, client)
 }
 
 func newConfig() *cobra.Command {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,7 @@ import (
 	"ioc.local/internal/simulate"
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/engine"
+	"ioc.local/testdata"
 )
 
 // demoPartitions is small: each partition costs inserts of its own, and the demo has one machine.
@@ -25,12 +28,12 @@ func newDemo() *cobra.Command {
 	var noSimulate bool
 	short := map[string]string{
 		"http.listen": "listen", "internal.listen": "internal-listen", "demo.kafka_listen": "kafka-listen",
-		"demo.data": "data", "demo.rate": "rate", "demo.seed": "seed",
+		"demo.data": "data", "demo.rate": "rate", "demo.history": "history", "demo.seed": "seed",
 	}
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Run everything in one process, with an embedded ClickHouse engine, an embedded broker and simulated events", Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd, short)
+			cfg, err := loadConfig(cmd, short, demoDefaults)
 			if err != nil {
 				return err
 			}
@@ -74,16 +77,36 @@ func demo(cmd *cobra.Command, cfg Config) (err error) {
 			return err
 		}
 	}
-	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "KPIs       http://%s/api/v1/kpis\n", p.publicAddr)
-	fmt.Fprintf(out, "live feed  ws://%s/api/v1/live\n", p.publicAddr)
-	fmt.Fprintf(out, "metrics    http://%s/metrics (ready when http://%s/readyz answers 200)\n", p.internalAddr, p.internalAddr)
-	fmt.Fprintf(out, "Kafka      %s\n", p.cfg.Kafka.Brokers[0])
-	fmt.Fprintf(out, "commands   ioc verify --config %[1]s, ioc kpi eval auth_transactions --config %[1]s, …\n", connection)
-	if cfg.Demo.Simulate {
-		fmt.Fprintf(out, "The events are simulated (%g a second, seed %d): illustrative, not official data.\n", cfg.Demo.Rate, cfg.Demo.Seed)
+	if err := p.announce(cmd.OutOrStdout(), connection); err != nil {
+		return err
 	}
 	return p.stages.wait(ctx)
+}
+
+// announce says where everything is, and what it is not.
+func (p *process) announce(w io.Writer, connection string) error {
+	public, internal := "http://"+p.publicAddr, "http://"+p.internalAddr
+	var text strings.Builder
+	for _, line := range [][2]string{
+		{"wall", public + "/wall/"},
+		{"KPIs", public + "/api/v1/kpis"},
+		{"live feed", "ws://" + p.publicAddr + "/api/v1/live"},
+		{"SQL", public + "/api/v1/sql"},
+		{"metrics", internal + "/metrics (ready when " + internal + "/readyz answers 200)"},
+		{"Kafka", p.cfg.Kafka.Brokers[0]},
+		{"commands", fmt.Sprintf("ioc verify --config %[1]s, ioc kpi eval auth_transactions --config %[1]s, …", connection)},
+	} {
+		fmt.Fprintf(&text, "%-10s %s\n", line[0], line[1])
+	}
+	if p.cfg.Access.Loopback {
+		fmt.Fprintln(&text, "Whoever connects from this machine without a key is a national operator; from elsewhere a key is needed.")
+	}
+	if d := p.cfg.Demo; d.Simulate {
+		fmt.Fprintf(&text, "The events are simulated (%g a second, seed %d, %d days of history): illustrative, not official data.\n", d.Rate, d.Seed, d.History)
+		fmt.Fprintln(&text, "Official are only the baselines of testdata/seeds.ndjson, each with its date and source.")
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
 }
 
 // writeConnection writes a configuration file with which other ioc commands, in any directory, see what the demo sees
@@ -99,11 +122,15 @@ func (p *process) writeConnection() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	sources, err := absolute(p.cfg.Reference.Sources)
+	if err != nil {
+		return "", err
+	}
 	var text strings.Builder
 	for _, section := range []struct{ name, keys string }{
 		{"clickhouse", fmt.Sprintf("addr: %s, database: %q, username: %q, password: %q", yamlList(p.clickhouse.Addr), p.clickhouse.Database, p.clickhouse.Username, p.clickhouse.Password)},
 		{"kafka", fmt.Sprintf("brokers: %s, group: %q, topics: %s, dead_letter_topic: %q", yamlList(p.cfg.Kafka.Brokers), p.cfg.Kafka.Group, yamlList(p.cfg.Kafka.Topics), p.cfg.Kafka.DeadLetterTopic)},
-		{"reference", fmt.Sprintf("savings: %q", savings)},
+		{"reference", fmt.Sprintf("savings: %q, sources: %q", savings, sources)},
 		{"kpi", fmt.Sprintf("dir: %q", definitions)},
 	} {
 		fmt.Fprintf(&text, "%s: {%s}\n", section.name, section.keys)
@@ -137,13 +164,7 @@ func (p *process) startEngine(ctx context.Context) error {
 	cfg := engine.DefaultConfig()
 	cfg.Dir, cfg.Library, cfg.MemoryLimit = filepath.Join(p.cfg.Demo.Data, "clickhouse"), os.Getenv(engine.LibraryEnv), int64(p.cfg.Demo.EngineMemory)
 	cfg.LogLevel = "error" // its warnings are about its own housekeeping
-	cfg.Users = engine.Users{Database: p.cfg.ClickHouse.Database, Scopes: []engine.Scope{engine.NationalScope()}, Limits: engine.DefaultLimits()}
-	for _, province := range p.data.Provinces34() {
-		cfg.Users.Scopes = append(cfg.Users.Scopes, engine.ProvinceScope(province.Code))
-	}
-	for _, view := range warehouse.AnalystViews() {
-		cfg.Users.Objects = append(cfg.Users.Objects, engine.Object{Name: view.Name, Province: view.Province})
-	}
+	cfg.Users = scopeUsers(p.cfg.ClickHouse.Database, p.data)
 	e, err := engine.New(cfg, engine.Deps{Logger: p.logger.Named("engine"), Registry: p.registry})
 	if err != nil {
 		return err
@@ -166,6 +187,12 @@ func (p *process) startEngine(ctx context.Context) error {
 		return err
 	}
 	p.clickhouse = client
+	p.scopeConnection = func(scope string) (warehouse.ClientConfig, error) {
+		c, err := e.ScopeCredentials(scope)
+		scoped := client
+		scoped.Username, scoped.Password = c.Username, c.Password
+		return scoped, err
+	}
 	return p.connect(ctx, client)
 }
 
@@ -191,20 +218,33 @@ func (p *process) startBroker(ctx context.Context) error {
 	return nil
 }
 
-// startSimulator produces simulated events to the broker.
+// startSimulator produces the official figures that are shipped, and then simulated events, to the broker.
 func (p *process) startSimulator() error {
-	kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: p.cfg.Kafka.Brokers}, produce.KafkaDeps{Logger: p.logger.Named("simulate")})
+	logger := p.logger.Named("simulate")
+	kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: p.cfg.Kafka.Brokers}, produce.KafkaDeps{Logger: logger})
 	if err != nil {
 		return err
 	}
 	cfg := simulate.DefaultConfig()
 	cfg.Rate, cfg.Seed = p.cfg.Demo.Rate, p.cfg.Demo.Seed
-	simulator, err := simulate.New(cfg, simulate.Deps{Reference: p.data, Sink: kafka.Write, Logger: p.logger.Named("simulate"), Registry: p.registry})
+	if p.cfg.Demo.History > 0 {
+		cfg.History, cfg.State = time.Duration(p.cfg.Demo.History)*24*time.Hour, filepath.Join(p.cfg.Demo.Data, "simulator.json")
+	}
+	simulator, err := simulate.New(cfg, simulate.Deps{
+		Reference: p.data, Sink: kafka.Write, Logger: logger, Registry: p.registry, Progress: historyProgress(),
+	})
 	if err != nil {
 		return errors.Join(err, kafka.Close())
 	}
 	p.stages.start("simulator", func(ctx context.Context) error {
-		return errors.Join(simulator.Run(ctx), kafka.Close())
+		// Each time again: their ids are stable, so that they count once.
+		_, err := produce.Lines(ctx, "official figures", strings.NewReader(testdata.Seeds), int64(len(testdata.Seeds)), produce.FileOptions{}, produce.FileDeps{Sink: kafka.Write})
+		if err == nil {
+			err = simulator.Run(ctx)
+		} else if ctx.Err() != nil {
+			err = nil
+		}
+		return errors.Join(err, kafka.Close())
 	})
 	return nil
 }

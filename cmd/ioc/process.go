@@ -4,21 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"ioc.local/dashboards"
+	"ioc.local/deploy/runbooks"
 	"ioc.local/ingest"
 	"ioc.local/ingest/event"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/telemetry"
 	"ioc.local/internal/warehouse"
-	"ioc.local/query"
-	"ioc.local/query/kpi"
-	"ioc.local/stream"
 )
 
 // roles are the parts of ioc that a process runs.
@@ -35,6 +31,8 @@ type process struct {
 	client   *warehouse.Client
 	// clickhouse is how the embedded engine is reached.
 	clickhouse warehouse.ClientConfig
+	// scopeConnection is how the embedded engine is reached as the user of a scope; nil for a server.
+	scopeConnection func(scope string) (warehouse.ClientConfig, error)
 
 	internalAddr, publicAddr string
 }
@@ -46,7 +44,7 @@ func newProcess(cfg Config) (*process, error) {
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings})
+	data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings, SourcesFile: cfg.Reference.Sources})
 	if err != nil {
 		return nil, fmt.Errorf("loading the reference data: %w", err)
 	}
@@ -54,9 +52,12 @@ func newProcess(cfg Config) (*process, error) {
 		cfg: cfg, logger: logger, registry: prometheus.NewRegistry(), health: telemetry.NewHealth(), data: data, stages: newStages(logger),
 	}
 	p.health.Probe("start")
-	internal, err := telemetry.New(cfg.Internal, telemetry.Deps{Logger: logger, Registry: p.registry, Health: p.health})
+	internal, err := telemetry.New(cfg.Internal, telemetry.Deps{Logger: logger, Registry: p.registry, Health: p.health, Runbooks: runbooks.Pages})
 	if err != nil {
 		return nil, err
+	}
+	if data.Sources() == nil {
+		p.health.Note("there is no source registry (reference.sources): every well-formed source is accepted, and none is missed when it is silent")
 	}
 	p.internalAddr = internal.Addr()
 	p.stages.start("internal listener", internal.Run)
@@ -119,6 +120,9 @@ func (p *process) startRoles(r roles) error {
 			return err
 		}
 	}
+	if err := p.registry.Register(warehouse.NewDisks(p.client)); err != nil {
+		return fmt.Errorf("registering the metrics of ClickHouse's disks: %w", err)
+	}
 	if r.query || r.stream {
 		if err := p.startFaces(r, ingester); err != nil {
 			return err
@@ -128,49 +132,6 @@ func (p *process) startRoles(r roles) error {
 		p.stages.start("ingest", ingester.Run)
 	}
 	p.health.Probe("start").OK()
-	return nil
-}
-
-func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
-	catalogue, err := kpi.Load(p.cfg.KPI.Dir)
-	if err != nil {
-		return fmt.Errorf("loading the KPI catalogue: %w", err)
-	}
-	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{
-		Conn: p.client.Conn(), Catalogue: catalogue, Coefficients: p.data.Coefficients(), Registry: p.registry,
-		Logger: p.logger.Named("kpi"), Health: report(p.health.Probe("kpi")),
-	})
-	if err != nil {
-		return err
-	}
-	p.stages.start("kpi", evaluator.Run)
-	routes := map[string]http.Handler{}
-	if r.stream {
-		boards, err := stream.LoadBoards(dashboards.Boards(), catalogue)
-		if err != nil {
-			return fmt.Errorf("loading the boards: %w", err)
-		}
-		var caughtUp func() bool // not known where another process ingests
-		if ingester != nil {
-			caughtUp = func() bool { return ingester.Status().CaughtUp() }
-		}
-		hub, err := stream.New(stream.DefaultConfig(), stream.Deps{
-			Logger: p.logger.Named("stream"), Registry: p.registry, Publisher: evaluator, Boards: boards, Reference: p.data, CaughtUp: caughtUp,
-		})
-		if err != nil {
-			return err
-		}
-		p.stages.start("stream", hub.Run)
-		routes["GET /api/v1/live"] = hub
-	}
-	server, err := query.New(p.cfg.HTTP, query.Deps{
-		Logger: p.logger.Named("query"), Registry: p.registry, Evaluator: evaluator, Catalogue: catalogue, Reference: p.data, Routes: routes,
-	})
-	if err != nil {
-		return err
-	}
-	p.publicAddr = server.Addr().String()
-	p.stages.start("http", server.Run)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 type Health struct {
 	mu     sync.Mutex
 	probes []*Probe // by name
+	notes  []string
 }
 
 // NewHealth makes a Health without probes, which is ready.
@@ -63,6 +64,20 @@ func (h *Health) Ready() (ok bool, detail []ProbeState) {
 		detail = append(detail, state)
 	}
 	return ok, detail
+}
+
+// Note adds what an operator should know although nothing fails, such as a safeguard that is not configured.
+func (h *Health) Note(text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes = append(h.notes, text)
+}
+
+// Notes lists what Note added.
+func (h *Health) Notes() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.notes)
 }
 
 // OK tells that the component works.

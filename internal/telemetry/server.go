@@ -169,7 +169,8 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	s.answer(w, code, struct {
 		Ready  bool         `json:"ready"`
 		Probes []ProbeState `json:"probes"`
-	}{ok, probes})
+		Notes  []string     `json:"notes,omitempty"`
+	}{ok, probes, s.health.Notes()})
 }
 
 // runbook shows the page of an alert as the text that it is.

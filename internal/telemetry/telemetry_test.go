@@ -342,3 +342,12 @@ func TestRunbooks(t *testing.T) {
 		}
 	}
 }
+
+func TestNotesDoNotMakeUnready(t *testing.T) {
+	base, health, _ := start(t)
+	health.Note("there is no source registry")
+	response, body := get(t, base+"/readyz", "")
+	if response.StatusCode != 200 || !strings.Contains(body, `"notes":["there is no source registry"]`) {
+		t.Errorf("/readyz answers %d %s", response.StatusCode, body)
+	}
+}
