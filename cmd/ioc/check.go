@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ioc.local/dashboards"
-	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 	"ioc.local/query/kpi"
 	"ioc.local/stream"
@@ -64,12 +63,16 @@ func tell(w io.Writer, name string, run func() (string, error)) (failed int) {
 }
 
 func checkReference(_ context.Context, cfg Config) (string, error) {
-	data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings})
+	data, err := cfg.Reference.load()
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d provinces, %d services, %d savings coefficients from %s", len(data.Provinces34()), len(data.Services()),
-		len(data.Coefficients().All()), data.Coefficients().File()), nil
+	sources := "no source registry"
+	if registry := data.Sources(); registry != nil {
+		sources = fmt.Sprintf("%d sources", len(registry.All()))
+	}
+	return fmt.Sprintf("%d provinces, %d services, %d savings coefficients from %s, %s", len(data.Provinces34()), len(data.Services()),
+		len(data.Coefficients().All()), data.Coefficients().File(), sources), nil
 }
 
 func checkCatalogue(_ context.Context, cfg Config) (string, error) {

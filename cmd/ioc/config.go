@@ -13,6 +13,7 @@ import (
 	"ioc.local/ingest"
 	"ioc.local/internal/access"
 	"ioc.local/internal/config"
+	"ioc.local/internal/reference"
 	"ioc.local/internal/telemetry"
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/engine"
@@ -70,6 +71,11 @@ type SQLConfig struct {
 type ReferenceConfig struct {
 	Savings string `yaml:"savings" doc:"CSV of savings coefficients; empty uses the built-in examples, which are not official"`
 	Sources string `yaml:"sources" doc:"CSV of the sources that may send events, and how often; empty accepts every well-formed source"`
+}
+
+// load reads the reference data.
+func (c ReferenceConfig) load() (*reference.Data, error) {
+	return reference.Load(reference.Options{SavingsFile: c.Savings, SourcesFile: c.Sources})
 }
 
 // DemoConfig is about ioc demo only.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"ioc.local/dashboards"
@@ -117,16 +116,9 @@ func (p *process) startSilence() (late func() []stream.LateSource, err error) {
 	}, nil
 }
 
-// askedByWall are the KPIs that the wall asks for beside those of its boards (dashboards/web/src).
-var askedByWall = []string{
-	"auth_success_rate", "auth_transactions", "connected_agencies_enterprises", "connected_agencies_ministries", "data_quality_index",
-	"dossiers_received", "eid_accounts_activated", "essential_services_deployed", "essential_services_full_online",
-	"health_book_integration_rate", "health_books_created", "on_time_rate", "online_dossier_rate", "savings_vnd_year",
-}
-
-// screenKPIs are those that a key with the role screen may ask for.
+// screenKPIs are those that a key with the role screen may ask for: those of the boards, which hold all that the wall shows.
 func screenKPIs(boards []stream.Board) []string {
-	ids := slices.Clone(askedByWall)
+	var ids []string
 	for _, board := range boards {
 		for _, k := range board.KPIs {
 			ids = append(ids, k.ID)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ioc.local/internal/reference"
 	"ioc.local/internal/telemetry"
 	"ioc.local/internal/warehouse"
 	"ioc.local/query/kpi"
@@ -64,7 +63,7 @@ func newKPI() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings})
+			data, err := cfg.Reference.load()
 			if err != nil {
 				return err
 			}

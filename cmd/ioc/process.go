@@ -44,7 +44,7 @@ func newProcess(cfg Config) (*process, error) {
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings, SourcesFile: cfg.Reference.Sources})
+	data, err := cfg.Reference.load()
 	if err != nil {
 		return nil, fmt.Errorf("loading the reference data: %w", err)
 	}

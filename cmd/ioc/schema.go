@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 )
 
@@ -31,7 +30,7 @@ func newSchema() *cobra.Command {
 			if err := warehouse.Migrate(cmd.Context(), client); err != nil {
 				return err
 			}
-			data, err := reference.Load(reference.Options{SavingsFile: cfg.Reference.Savings})
+			data, err := cfg.Reference.load()
 			if err != nil {
 				return err
 			}

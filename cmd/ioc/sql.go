@@ -127,7 +127,7 @@ func kpiValues(evaluator *kpi.Evaluator, scope access.Scope) []sql.KPIValue {
 	for _, v := range published {
 		row := sql.KPIValue{
 			KPI: v.KPI, Province: v.Province, Period: v.Period, Unit: v.Unit, Value: v.Value, Numerator: v.Numerator, Denominator: v.Denominator,
-			Status: string(v.Status), AsOf: v.AsOf.Time, Revision: v.Revision, Illustrative: v.Illustrative, Suppressed: v.Suppressed,
+			Reporting: uint32(v.Coverage.Reporting), Expected: uint32(v.Coverage.Expected), Status: string(v.Status), AsOf: v.AsOf.Time, Revision: v.Revision, Illustrative: v.Illustrative, Suppressed: v.Suppressed,
 		}
 		if b := v.Baseline; b != nil {
 			row.Baseline, row.BaselineAsOf = &b.Value, dayOf(b.AsOf)

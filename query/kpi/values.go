@@ -18,6 +18,7 @@ type PublishedValue struct {
 	Status       Status
 	AsOf         Time
 	Revision     string
+	Coverage     Coverage
 	Baseline     *Baseline // What the value is made of, besides what was counted.
 	Official     *Baseline // The newest official figure.
 	Illustrative bool      // The value counts simulated events.
@@ -39,7 +40,7 @@ func (e *Evaluator) PublishedValues(scope Scope) (values []PublishedValue, numbe
 		}
 		v := PublishedValue{
 			KPI: key.KPI, Province: key.Scope, Period: key.Period, Unit: a.Unit, Value: a.Value, Numerator: a.Numerator, Denominator: a.Denominator,
-			Status: a.Status, AsOf: a.AsOf, Revision: a.Revision, Baseline: a.Baseline, Official: a.Official, Illustrative: a.Illustrative(), Suppressed: a.Suppressed,
+			Status: a.Status, AsOf: a.AsOf, Revision: a.Revision, Coverage: a.Coverage, Baseline: a.Baseline, Official: a.Official, Illustrative: a.Illustrative(), Suppressed: a.Suppressed,
 		}
 		if key.Scope == National {
 			v.Province = ""
