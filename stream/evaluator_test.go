@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,12 +49,15 @@ func TestRealEvaluator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	overview := boards[slices.IndexFunc(boards, func(b Board) bool { return b.ID == "overview" })]
 	cfg := kpi.DefaultConfig()
 	cfg.Tick = 100 * time.Millisecond
 	evaluator, err := kpi.New(cfg, kpi.Deps{Conn: db.Client.Conn(), Catalogue: catalogue, Coefficients: facts.Coefficients(), Logger: zaptest.NewLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := newFeed(t, DefaultConfig(), func(d *Deps) { d.Publisher, d.Boards = evaluator, boards })
+	t.Cleanup(f.stop)
 	ended := make(chan error, 1)
 	go func() { ended <- evaluator.Run(ctx) }()
 	t.Cleanup(func() {
@@ -62,13 +66,10 @@ func TestRealEvaluator(t *testing.T) {
 			t.Error(err)
 		}
 	})
-
-	f := newFeed(t, DefaultConfig(), func(d *Deps) { d.Publisher, d.Boards = evaluator, boards })
-	t.Cleanup(f.stop)
 	c := f.dial(nil)
 	defer c.close()
 	c.send(`{"type":"subscribe","board":"overview","scope":"province:79"}`)
-	values := make(map[string]json.RawMessage) // newest of each KPI
+	values := make(map[BoardKPI]json.RawMessage) // newest of each KPI and period
 	read := func() {
 		t.Helper()
 		content, err := c.next()
@@ -80,21 +81,26 @@ func TestRealEvaluator(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, v := range r.Values {
-			name, _, _ := strings.Cut(keyOf(v), "/")
-			values[name] = v
+			var key BoardKPI
+			if err := json.Unmarshal(v, &struct {
+				KPI, Period *string
+			}{&key.ID, &key.Period}); err != nil {
+				t.Fatal(err)
+			}
+			values[key] = v
 		}
 	}
-	for len(values) < len(boards[0].KPIs) || !strings.Contains(string(values["auth_transactions"]), `"numerator":46`) {
+	for len(values) < len(overview.KPIs) || !strings.Contains(string(values[BoardKPI{"auth_transactions", "today"}]), `"numerator":46`) {
 		read()
 	}
 	differences := func() (all []string) {
 		t.Helper()
-		for _, k := range boards[0].KPIs {
+		for _, k := range overview.KPIs {
 			definition, _ := catalogue.Get(k.ID)
 			if definition.Kind == kpi.KindAge {
 				continue // it is another one a moment later
 			}
-			question, err := kpi.ParseQuery(catalogue, k.ID, url.Values{"province": {"79"}}, kpi.Scope{National: true})
+			question, err := kpi.ParseQuery(catalogue, k.ID, url.Values{"province": {"79"}, "period": {k.Period}}, kpi.Scope{National: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,12 +116,12 @@ func TestRealEvaluator(t *testing.T) {
 			if err := json.Unmarshal(content, &api); err != nil {
 				t.Fatal(err)
 			}
-			if err := json.Unmarshal(values[k.ID], &feed); err != nil {
+			if err := json.Unmarshal(values[k], &feed); err != nil {
 				t.Fatal(err)
 			}
 			for _, member := range []string{"value", "numerator", "denominator", "baseline", "official", "rank", "unit", "status", "coverage", "as_of", "revision", "definition", "exact"} {
 				if !bytes.Equal(api[member], feed[member]) {
-					all = append(all, fmt.Sprintf("%s: %s is %s in the API and %s in the feed", k.ID, member, api[member], feed[member]))
+					all = append(all, fmt.Sprintf("%s over %s: %s is %s in the API and %s in the feed", k.ID, k.Period, member, api[member], feed[member]))
 				}
 			}
 		}
