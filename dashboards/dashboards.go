@@ -1,5 +1,5 @@
-// Package dashboards holds what screens show: for now the boards, which are the
-// named lists of KPIs that the live feed serves.
+// Package dashboards holds what screens show: the boards, which are the named
+// lists of KPIs that the live feed serves, and the page of the wall display.
 package dashboards
 
 import (
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 )
+
+//go:generate go run ./build
 
 //go:embed boards/*.yaml
 var files embed.FS
