@@ -84,6 +84,9 @@ func newMetrics(registry prometheus.Registerer, status *statusBoard) (*metrics, 
 	window := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ioc_ingest_dedupe_window_seconds",
 		Help: "Time that ClickHouse remembers a token at the insert rate of this process in its busiest table; the promise of exactly-once holds for stalls shorter than this."},
 		func() float64 { return m.dedupeSeconds(time.Now()) })
+	for _, r := range event.Reasons() { // from 0, so that the first record of a reason is an increase
+		m.rejected.WithLabelValues(string(r.Reason))
+	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.events, m.rejected, m.unknownFields, m.rangeEvents, m.rangeBytes, m.insertSeconds, m.insertRetries,
 		m.eventAge, m.duplicateWindow, m.stopped, m.partitions, m.generation, m.replays, m.partitionErrors,

@@ -167,6 +167,19 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
+// TestAlertsAreDocumented checks that the reference shows each alert with the expression that it has.
+func TestAlertsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", "alerts.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range alerts(t) {
+		if shown := "# " + name + "\n" + strings.Join(strings.Fields(r.Expr), " ") + "\n"; !bytes.Contains(page, []byte(shown)) {
+			t.Errorf("docs/reference/alerts.md does not show:\n%s", shown)
+		}
+	}
+}
+
 // TestPromtool lets the real tool check the rules and run their tests.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")

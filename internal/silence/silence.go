@@ -1,5 +1,5 @@
 // Package silence tells which sources of the registry should have been heard of and were not. A source is silent when
-// its newest event is older than twice the interval in which it is expected. Offices sleep: outside working hours
+// nothing came of it for twice the interval in which it is expected. Offices sleep: outside working hours
 // (Monday to Friday, 8 to 17 o'clock in Asia/Ho_Chi_Minh, without public holidays) nobody is expected.
 package silence
 
@@ -154,12 +154,24 @@ func (w *Watch) Silent() []Source {
 	}
 	var silent []Source
 	for source, every := range w.deps.Expected {
-		if since := w.since(source); now.Sub(since) > patience*every {
+		if since := w.since(source); w.age(now, since) > patience*every {
 			silent = append(silent, Source{source, since})
 		}
 	}
 	slices.SortFunc(silent, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
 	return silent
+}
+
+// age is how long nothing was heard. In working hours it is counted from their beginning: who was last heard of in the
+// evening is not late in the morning.
+func (w *Watch) age(now, since time.Time) time.Duration {
+	if w.working(now) {
+		year, month, day := now.In(reference.TimeZone()).Date()
+		if opening := time.Date(year, month, day, opens, 0, 0, 0, reference.TimeZone()); since.Before(opening) {
+			since = opening
+		}
+	}
+	return max(0, now.Sub(since))
 }
 
 // working tells whether offices are open.
@@ -173,7 +185,7 @@ type collector struct{ w *Watch }
 
 var (
 	ageDesc = prometheus.NewDesc("ioc_silence_source_age_seconds",
-		"Age of the newest event of a source of the registry; from the start of the process where there is none.", []string{"source"}, nil)
+		"Time since the newest event of a source of the registry, in working hours since their beginning at most; from the start of the process where there is none.", []string{"source"}, nil)
 	expectedDesc = prometheus.NewDesc("ioc_silence_source_expected_seconds",
 		"Interval in which a source of the registry should be heard of.", []string{"source"}, nil)
 	workingDesc = prometheus.NewDesc("ioc_silence_working_time",
@@ -196,7 +208,7 @@ func (c collector) Collect(samples chan<- prometheus.Metric) {
 	}
 	samples <- prometheus.MustNewConstMetric(workingDesc, prometheus.GaugeValue, working)
 	for source, every := range c.w.deps.Expected {
-		age := max(0, now.Sub(c.w.since(source)).Seconds())
+		age := c.w.age(now, c.w.since(source)).Seconds()
 		samples <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, age, source)
 		samples <- prometheus.MustNewConstMetric(expectedDesc, prometheus.GaugeValue, every.Seconds(), source)
 	}

@@ -84,11 +84,13 @@ func TestSilent(t *testing.T) {
 	f("2026-11-20 10:10:01", silence.Source{Name: "/ioc/H29", Since: start}, silence.Source{Name: "/npsp/H12", Since: heard})
 	f("2026-11-20 17:00:00") // after hours
 	f("2026-11-21 10:30:00") // Saturday
+	f("2026-11-23 08:10:00") // Monday: the weekend does not count
+	f("2026-11-23 08:10:01", silence.Source{Name: "/npsp/H12", Since: heard}, silence.Source{Name: "/popdb/G01", Since: at(t, "2026-11-20 10:29:00")})
 	f("2027-01-01 10:30:00") // New Year's Day, a Friday
 
 	now = at(t, "2026-11-20 10:30:00")
 	want := `
-# HELP ioc_silence_source_age_seconds Age of the newest event of a source of the registry; from the start of the process where there is none.
+# HELP ioc_silence_source_age_seconds Time since the newest event of a source of the registry, in working hours since their beginning at most; from the start of the process where there is none.
 # TYPE ioc_silence_source_age_seconds gauge
 ioc_silence_source_age_seconds{source="/ioc/H29"} 9000
 ioc_silence_source_age_seconds{source="/npsp/H12"} 1800

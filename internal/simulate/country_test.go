@@ -34,6 +34,7 @@ type data struct {
 	Supplement int       `json:"supplement_no"`
 	Outcome    string    `json:"outcome"`
 	Kind       string    `json:"kind"`
+	Action     string    `json:"action"`
 	Level      string    `json:"level"`
 	Lead       string    `json:"lead_agency"`
 	Criterion  string    `json:"criterion"`
@@ -258,7 +259,7 @@ func TestFiguresLookReal(t *testing.T) {
 	ref := load(t)
 	cfg := withHistory(23)
 	cfg.Flaws = Flaws{OldScheme: cfg.Flaws.OldScheme}
-	kinds := map[string]map[string]*rate{"online": {}, "on time": {}, "auth": {}, "services": {}}
+	kinds := map[string]map[string]*rate{"online": {}, "on time": {}, "auth": {}, "services": {}, "health books": {}}
 	of := func(kind, key string) *rate {
 		if kinds[kind][key] == nil {
 			kinds[kind][key] = &rate{}
@@ -293,6 +294,10 @@ func TestFiguresLookReal(t *testing.T) {
 				t.Fatalf("the nation's catalogue is official: %s", e.sent.Value)
 			}
 			of("services", province).count(e.Data.Level == "full")
+		case typeWallet:
+			if e.Data.Kind == "health_book" && e.Data.Action != "presented" {
+				of("health books", province).count(e.Data.Action == "integrated") // more than half would be over 100 % of those made
+			}
 		case typeQuality:
 			q, c := quality[province], criteria[e.Data.Criterion]
 			quality[province] = [2]int{q[0] + e.Data.Passing, q[1] + e.Data.Evaluated}
@@ -301,8 +306,8 @@ func TestFiguresLookReal(t *testing.T) {
 				t.Errorf("identity numbers are wrong: %s", e.sent.Value)
 			}
 		}
-	}, typeStatus, typeAuth, typeCatalog, typeQuality)
-	for kind, bounds := range map[string][2]float64{"online": {0.40, 0.92}, "on time": {0.85, 0.99}, "auth": {0.93, 0.995}, "services": {0.6, 1}} {
+	}, typeStatus, typeAuth, typeCatalog, typeQuality, typeWallet)
+	for kind, bounds := range map[string][2]float64{"online": {0.40, 0.92}, "on time": {0.85, 0.99}, "auth": {0.93, 0.995}, "services": {0.6, 1}, "health books": {0.15, 0.5}} {
 		least, most := 1.0, 0.0
 		for province, r := range kinds[kind] {
 			if share := r.share(); r.n > 250 && (share < bounds[0] || share > bounds[1]) {

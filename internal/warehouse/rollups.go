@@ -81,9 +81,10 @@ func (v RollupView) Counts() bool {
 }
 
 // Minus is the query of the rows that take the rows of a query over the source out of the rollup again, and of the
-// position row that says so. batch is an expression: the number that this position is to be.
+// position row that says so. batch is an expression: the number that this position is to be. The rows that count have no
+// position: what they hold is that of the rows they take out, whatever batch does it.
 func (v RollupView) Minus(rows, batch string) string {
-	return "SELECT * REPLACE (if(topic = '', -toInt64(n), toInt64(0)) AS n) FROM (" +
+	return "SELECT * REPLACE (if(topic = '', -toInt64(n), toInt64(0)) AS n, if(topic = '', toUInt64(0), position) AS position) FROM (" +
 		v.Over("SELECT * REPLACE ('"+VoidTopic+"' AS topic, toUInt32(0) AS partition, toUInt64("+batch+") - 1 AS offset) FROM ("+rows+")") + ")"
 }
 

@@ -20,6 +20,9 @@ func (e *Evaluator) answer(q *question, t *tallies) *Answer {
 			a.Compare.Change = pointer(*a.Value - *f.value)
 		}
 	}
+	if (len(q.By) > 0 || q.grain != 0) && q.def.Kind != KindReported && e.illustrative.Load() {
+		return a.markIllustrative() // its parts may be, even where the whole is an official figure
+	}
 	return a
 }
 

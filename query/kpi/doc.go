@@ -9,7 +9,7 @@
 //	dossier_deadlines  accepted dossiers with a due time: measures with_due_time, on_time
 //	dossier_savings    online dossiers that save, by day of completion: measures dossiers, saving_vnd
 //	auth_attempts      authentication attempts: measure attempts
-//	eid                accounts and wallet documents: measures events, accounts_in_use, level2_accounts_in_use
+//	eid                accounts and wallet documents: measures events, accounts_in_use
 //	data_queries       queries to the population database: measure queries
 //	service_catalogue  services by their last entry: measure services
 //	tasks              tasks by their last status, in the period that they are due in: measure tasks

@@ -2,6 +2,7 @@ package kpi
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -50,12 +51,17 @@ func (e *Evaluator) judge(ctx context.Context, number uint64) error {
 	for _, source := range e.published {
 		source.generation = number
 		for key, a := range source.values {
-			if def, _ := e.deps.Catalogue.Get(key.KPI); def.Kind != KindReported { // which is as official as its figure
+			if def, _ := e.deps.Catalogue.Get(key.KPI); def.Kind != KindReported && !a.has(NoteOfficial) {
 				source.values[key] = a.markIllustrative()
 			}
 		}
 	}
 	return nil
+}
+
+// has says whether the answer has the note.
+func (a *Answer) has(code string) bool {
+	return slices.ContainsFunc(a.Notes, func(n Note) bool { return n.Code == code })
 }
 
 // markIllustrative is the answer with the note that it is illustrative.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -141,6 +142,10 @@ func (r *kpiRunner) expect(text string) {
 		r.fields(strings.Fields(rest), got)
 	case "note":
 		r.expectNote(rest)
+	case "nonote":
+		if slices.ContainsFunc(a.Notes, func(n Note) bool { return n.Code == rest }) {
+			r.fail("there is such a note among %v", a.Notes)
+		}
 	default:
 		r.fields(strings.Fields(text), head(a))
 	}

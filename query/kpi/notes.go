@@ -34,10 +34,15 @@ func note(code string, items ...string) Note {
 	return Note{Code: code, Text: noteTexts[code], Items: items}
 }
 
+// official says whether the values are an official figure and nothing else, whatever is simulated beside it.
+func (d *Definition) official(v *values) bool {
+	return d.Kind == KindReported || d.Kind != KindCumulative && v.baseline != nil && !v.suppressed
+}
+
 // notes are the remarks on a tally of the KPI.
 func (e *Evaluator) notes(def *Definition, t *tally, v *values, rounded bool) []Note {
 	notes := []Note{}
-	if e.illustrative.Load() && def.Kind != KindReported || t.figure != nil && t.figure.simulated {
+	if e.illustrative.Load() && !def.official(v) || t.figure != nil && t.figure.simulated {
 		notes = append(notes, note(NoteIllustrative))
 	}
 	switch {
@@ -45,10 +50,10 @@ func (e *Evaluator) notes(def *Definition, t *tally, v *values, rounded bool) []
 		notes = append(notes, note(NoteSuppressed))
 	case def.Kind == KindReported:
 		notes = append(notes, note(NoteNoLiveSource))
-	case def.Kind != KindCumulative && v.baseline != nil:
+	case def.official(v):
 		notes = append(notes, note(NoteOfficial))
 	}
-	if def.source.coefficients {
+	if def.source.coefficients && v.baseline == nil { // an official figure is not computed with them
 		notes = append(notes, note(NoteCoefficients, e.coefficients))
 		if len(e.examples) > 0 {
 			notes = append(notes, note(NoteExample, e.examples...))

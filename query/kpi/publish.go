@@ -317,5 +317,8 @@ func (e *Evaluator) fromPublication(q *question) (*Answer, bool) {
 		}
 	}
 	paged, err := q.page(&a)
+	if err == nil && q.def.Kind != KindReported && e.illustrative.Load() {
+		paged = paged.markIllustrative()
+	}
 	return paged, err == nil // there are at most as many rows as provinces
 }

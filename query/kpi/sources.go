@@ -60,9 +60,8 @@ func sources() []*source {
 			},
 			measures: map[string]measure{
 				"events": {sql: "n"},
-				// Accounts in use: locking changes nothing, an account of level 2 was activated there or came up to it.
-				"accounts_in_use":        {sql: "multiIf(account_action = 'activated', n, account_action = 'deactivated', -n, 0)"},
-				"level2_accounts_in_use": {sql: "multiIf(eid_level != 2, 0, account_action IN ('activated', 'upgraded'), n, account_action = 'deactivated', -n, 0)"},
+				// Locking changes nothing.
+				"accounts_in_use": {sql: "multiIf(account_action = 'activated', n, account_action = 'deactivated', -n, 0)"},
 			},
 			codes: map[string][]string{
 				"type":            {"eid.account", "wallet.document"},

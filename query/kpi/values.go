@@ -67,5 +67,5 @@ func (s Scope) Sees(published string, def *Definition) bool {
 
 // Illustrative says whether the answer counts simulated events.
 func (a *Answer) Illustrative() bool {
-	return slices.ContainsFunc(a.Notes, func(n Note) bool { return n.Code == NoteIllustrative })
+	return a.has(NoteIllustrative)
 }

@@ -239,8 +239,10 @@ var usersTemplate = template.Must(template.New("users.xml").Parse(`<clickhouse>
       <max_concurrent_queries_for_user>{{.Limits.MaxQueries}}</max_concurrent_queries_for_user>
       <!-- A condition of the user's must never see a row that the policy hides: its error text would
            tell what is in it (toUInt8(name) says "Cannot parse 'Hà Nội'"). Of a view, the engine
-           otherwise merges both conditions into one and starts with the cheaper. -->
+           otherwise merges both conditions into one and starts with the cheaper, and makes of the keys of
+           a join a condition that it evaluates first. -->
       <query_plan_merge_filters>0</query_plan_merge_filters>
+      <enable_join_runtime_filters>0</enable_join_runtime_filters>
       <allow_reorder_prewhere_conditions>0</allow_reorder_prewhere_conditions>
       <short_circuit_function_evaluation>enable</short_circuit_function_evaluation>
       <!-- Small statements with a huge plan. -->
@@ -335,7 +337,7 @@ var constant = []string{
 	"timeout_overflow_mode", "max_result_rows", "max_result_bytes", "result_overflow_mode", "max_rows_to_read",
 	"read_overflow_mode", "max_threads", "max_temporary_data_on_disk_size_for_query", "max_temporary_data_on_disk_size_for_user",
 	"max_concurrent_queries_for_user", "max_query_size", "max_ast_depth", "max_ast_elements",
-	"max_expanded_ast_elements", "max_subquery_depth", "query_plan_merge_filters", "allow_reorder_prewhere_conditions",
+	"max_expanded_ast_elements", "max_subquery_depth", "query_plan_merge_filters", "enable_join_runtime_filters", "allow_reorder_prewhere_conditions",
 	"short_circuit_function_evaluation",
 }
 
