@@ -26,7 +26,7 @@ func bind(given map[string]value, wanted map[string]string) (map[string]string, 
 		if !ok {
 			return nil, ofStatement(name, "the parameter {%s:%s} has no value; give it in params, or as param_%s in the address", name, wanted[name], name)
 		}
-		typ, err := parse.ParseType(wanted[name])
+		typ, err := parse.TypeOf(wanted[name])
 		if err != nil {
 			return nil, internal(fmt.Errorf("reading a type that was printed: %w", err))
 		}

@@ -136,9 +136,9 @@ func problemOf(ctx context.Context, err error) *problem {
 	if errors.As(err, &p) {
 		return p
 	}
-	switch context.Cause(ctx) {
-	case nil:
-	case context.DeadlineExceeded:
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+	case errors.Is(cause, context.DeadlineExceeded):
 		p := overLimit("time", "it took too long, with the sending of its answer; ask for less")
 		p.cause = err
 		return p

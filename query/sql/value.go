@@ -29,7 +29,7 @@ type encoder struct {
 
 // encoderOf makes the encoder for a column's type, as ClickHouse names it.
 func encoderOf(name string) (encoder, error) {
-	t, err := parse.ParseType(name)
+	t, err := parse.TypeOf(name)
 	if err != nil {
 		return encoder{}, fmt.Errorf("the type %s has no form here", name)
 	}

@@ -33,23 +33,23 @@ func (p Pos) String() string { return fmt.Sprintf("%d:%d", p.Line, p.Column) }
 type Reason string
 
 const (
-	// BadSyntax: the text is not a statement.
+	// BadSyntax means that the text is not a statement.
 	BadSyntax Reason = "syntax"
-	// BadStatement: it is no statement, several, or another one than SELECT.
+	// BadStatement means no statement, several, or another one than SELECT.
 	BadStatement Reason = "statement"
-	// BadClause: the SELECT has a clause that is not allowed.
+	// BadClause means a clause of SELECT that is not allowed.
 	BadClause Reason = "clause"
-	// BadTable: a table or table function that is not allowed.
+	// BadTable means a table or table function that is not allowed.
 	BadTable Reason = "table"
-	// BadFunction: a function that is not allowed.
+	// BadFunction means a function that is not allowed.
 	BadFunction Reason = "function"
-	// BadType: a data type that is unknown or not allowed.
+	// BadType means a data type that is unknown or not allowed.
 	BadType Reason = "type"
-	// BadName: a name that is not allowed here.
+	// BadName means a name that is not allowed here.
 	BadName Reason = "name"
-	// BadParameter: a parameter that is missing, unknown or ill-formed.
+	// BadParameter means a parameter that is missing, unknown or ill-formed.
 	BadParameter Reason = "parameter"
-	// BadSize: a bound on the statement's size was hit.
+	// BadSize means that a bound on the statement's size was hit.
 	BadSize Reason = "size"
 )
 
@@ -61,7 +61,7 @@ type Error struct {
 }
 
 // Error returns the message with its place.
-func (e *Error) Error() string { return "at " + e.Pos.String() + ": " + e.Message }
+func (e *Error) Error() string { return "at " + e.String() + ": " + e.Message }
 
 // Node is any part of a statement. All are pointers to the structs of this package.
 type Node interface {

@@ -252,8 +252,8 @@ func (l *lexer) quoted() (string, error) {
 	start, quote := l.at, l.text[l.at]
 	var out strings.Builder
 	for l.at++; l.at < len(l.text); l.at++ {
-		switch c := l.text[l.at]; {
-		case c == quote:
+		switch c := l.text[l.at]; c {
+		case quote:
 			if l.at+1 < len(l.text) && l.text[l.at+1] == quote {
 				l.at++
 				out.WriteByte(quote)
@@ -261,7 +261,7 @@ func (l *lexer) quoted() (string, error) {
 			}
 			l.at++
 			return out.String(), nil
-		case c == '\\':
+		case '\\':
 			if l.at++; l.at < len(l.text) {
 				if err := l.escape(&out); err != nil {
 					return "", err

@@ -21,9 +21,9 @@ func Statement(text string) (*Query, error) {
 	return q, nil
 }
 
-// ParseType reads a data type that stands in a text, such as the last argument of JSONExtract. Errors are *Error, with
+// TypeOf reads a data type that stands in a text, such as the last argument of JSONExtract. Errors are *Error, with
 // positions within the text.
-func ParseType(text string) (*Type, error) {
+func TypeOf(text string) (*Type, error) {
 	p, err := newParser(text)
 	if err != nil {
 		return nil, err

@@ -80,7 +80,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 			t.Errorf("%s: error is %v", statement, err)
 			return
 		}
-		if e.Pos.String() != place || e.Reason != reason || !strings.Contains(e.Message, part) {
+		if e.String() != place || e.Reason != reason || !strings.Contains(e.Message, part) {
 			t.Errorf("%.100s\ngives %s %s %q\nwant  %s %s …%s…", statement, e.Pos, e.Reason, e.Message, place, reason, part)
 		}
 	}

@@ -203,7 +203,7 @@ func (p *parser) cast() (Node, error) {
 	if t.kind != stringToken {
 		return nil, p.unexpected("a type in quotes")
 	}
-	if c.Type, err = ParseType(p.take().text); err != nil {
+	if c.Type, err = TypeOf(p.take().text); err != nil {
 		return nil, p.fail(BadType, t.pos, "%s is not a type that is known here", "'"+shorten(t.text)+"'")
 	}
 	return c, p.wantSign(")")

@@ -344,7 +344,7 @@ func (c *checker) typeName(function string, n parse.Node) error {
 	if !ok || text.Kind != parse.String {
 		return refuse(n, parse.BadType, "%s needs its type as a text, such as 'Array(String)'", function)
 	}
-	t, err := parse.ParseType(text.Text)
+	t, err := parse.TypeOf(text.Text)
 	if err != nil {
 		return refuse(n, parse.BadType, "'%.60s' is not a type that is known here", text.Text)
 	}

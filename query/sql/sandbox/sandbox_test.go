@@ -91,7 +91,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s: error is %v", statement, err)
 			return
 		}
-		if e.Pos.String() != place || e.Reason != reason || !strings.Contains(e.Message, part) {
+		if e.String() != place || e.Reason != reason || !strings.Contains(e.Message, part) {
 			t.Errorf("%s\ngives %s %s %q\nwant  %s %s …%s…", statement, e.Pos, e.Reason, e.Message, place, reason, part)
 		}
 	}
@@ -161,7 +161,8 @@ func foreign(s *Sandbox, printed string) string {
 		case *parse.TableName:
 			name := strings.Join(n.Parts, ".")
 			base, inDatabase := strings.CutPrefix(name, "warehouse.")
-			if !(named[name] && len(n.Parts) == 1) && !(len(n.Parts) == 1 && name == KPIValues) && !(len(n.Parts) == 2 && inDatabase && contains(tables, base)) {
+			bare := len(n.Parts) == 1 && (named[name] || name == KPIValues)
+			if !bare && (len(n.Parts) != 2 || !inDatabase || !contains(tables, base)) {
 				bad = "the table " + name
 			}
 		case *parse.TableCall:
