@@ -3,7 +3,7 @@
 import { computed, signal } from '@preact/signals'
 import { definitions } from './answers'
 import { serverNow } from './clock'
-import { age, day, minute, prose } from './format'
+import { day, minute, prose } from './format'
 import { hero, onTime, online, accounts, healthBooks } from './kpis'
 import { beat, lag, lateSources } from './link'
 import { nameOf, provinceOf } from './ranks'
@@ -47,6 +47,7 @@ export function watchValues(): void {
   const keys = new Set<string>()
   for (const [key, v] of all()) {
     if (v.status !== 'bad' && v.status !== 'warn') continue
+    if (v.unit === 's') continue // The age of the data: a quiet source is not late, and who is late comes in frames of its own.
     // The nation's values on a province's wall are for comparison.
     if (key.startsWith('national/') && scope.value !== 'national') continue
     keys.add(key)
@@ -65,8 +66,7 @@ function sentence(v: Value, worst = ''): string {
   const d = definitions.value.get(v.kpi)
   const limit = (v.status === 'bad' ? d?.thresholds?.warn : undefined)?.value ?? d?.thresholds?.good?.value ?? v.target ?? null
   const lower = d?.better === 'lower'
-  // An age of 483.348 seconds says less than one of 5 days.
-  const show = (n: number | null): string => (v.unit === 's' && n !== null ? age(n, lang) : prose(n, v.unit, lang))
+  const show = (n: number | null): string => prose(n, v.unit, lang)
   const value = show(v.value)
   const name = nameOfKpi(v.kpi)
   const against = limit === null ? '' : (lower ? text.above : text.below) + ' ' + show(limit)

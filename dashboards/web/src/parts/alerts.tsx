@@ -5,7 +5,8 @@ import { now } from '../clock'
 import { link } from '../link'
 import { options } from '../options'
 import { text } from '../text'
-import { shown } from '../values'
+import { own, shown } from '../values'
+import { Tag } from './figure'
 import { Check, LevelIcon } from './icons'
 
 const most = options.density === 'near' ? 4 : 3
@@ -28,7 +29,7 @@ export function Alerts() {
   return (
     <section class="panel alerts">
       <header>
-        <h2>{text.alerts}</h2>
+        <h2>{text.alerts}</h2>{alerts.value.length > 0 && <Tag value={own('online_dossier_rate').value} />}
         <span class="side">
           {over > 0 && <span class="more">{text.more(over)}</span>}
           {counts.value.filter(([, n]) => n > 0).map(([level, n]) => (

@@ -32,6 +32,12 @@ export function asOfText(value: Value | undefined): string {
   return its === today ? minute(at) : its.slice(6) === today.slice(6) ? its.slice(0, 5) : its
 }
 
+/** The date of a value that is an official figure and nothing else; empty of others. */
+export function officialDate(value: Value | undefined): string {
+  const official = isOfficial(value) ? officialOf(value) : undefined
+  return official ? dateOf(official.as_of) : ''
+}
+
 // "2024-11-22" or a longer moment, as "22/11/2024".
 function dateOf(asOf: string): string {
   return asOf.length === 10 ? asOf.split('-').reverse().join('/') : day(Date.parse(asOf))

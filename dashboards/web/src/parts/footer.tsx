@@ -8,6 +8,7 @@ import { isSimulated } from '../origin'
 import { options } from '../options'
 import { lang, text } from '../text'
 import { all, own, scope } from '../values'
+import { officialDate } from './figure'
 
 /** Whether any value on the wall holds simulated events. */
 export const illustrative = computed(() => {
@@ -29,10 +30,12 @@ effect(() => {
   rate.value = at - first.at < 5000 ? null : (value - first.value) / ((at - first.at) / 1000)
 })
 
+// Of an official figure with its date, so that nobody takes it for who is sending now.
 function Count({ kpi, label }: { kpi: string; label: string }) {
-  const value = own(kpi).value?.value
-  if (value == null) return null
-  return <span><output aria-live="off">{decimal(value, 0, lang)}</output> {label}</span>
+  const value = own(kpi).value
+  if (value?.value == null) return null
+  const published = officialDate(value)
+  return <span><output aria-live="off">{decimal(value.value, 0, lang)}</output> {label}{published && <small> ({published})</small>}</span>
 }
 
 function Lag() {
@@ -55,7 +58,7 @@ export function Footer() {
       <Lag />
       <span class="gap" />
       {illustrative.value && <strong class="illustrative">{text.illustrative}</strong>}
-      <span class="source">{text.source}</span>
+      <span class="source">{illustrative.value ? text.sourceSimulated : text.source}</span>
       <span>{[options.screen && `${text.screen} ${options.screen}`, version].filter(Boolean).join(' · ')}</span>
     </footer>
   )

@@ -5,7 +5,8 @@ import { shownNow } from '../clock'
 import { decimal, month, wall } from '../format'
 import { byId, classOf, focus, lowest, provinceOf, ranking, rated, type Ranked } from '../ranks'
 import { lang, text } from '../text'
-import { scope, shown } from '../values'
+import { own, scope, shown } from '../values'
+import { Tag } from './figure'
 import { Strip } from './strip'
 
 const paint = (p: Ranked | undefined): string => (p?.rate == null ? 'none' : 'c' + classOf(p.rate))
@@ -123,7 +124,7 @@ export function MapPanel() {
   const [hoangsa, truongsa] = ['hoangsa', 'truongsa'].map(g => map34.archipelagos.find(a => a.group === g)!) as [Archipelago, Archipelago]
   return (
     <section class="panel map-panel">
-      <header><h2>{text.mapTitle}</h2><span class="side"><Count /></span></header>
+      <header><h2>{text.mapTitle}</h2><Tag value={own('online_dossier_rate').value} /><span class="side"><Count /></span></header>
       <div class="map">
         <div class="box" style={{ '--ratio': String(map34.width / map34.height) }}>
           <Drawing />

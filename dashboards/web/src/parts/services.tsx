@@ -8,6 +8,7 @@ import { target } from '../ranks'
 import { serviceName } from '../services'
 import { lang, text } from '../text'
 import { own, shown, type Value } from '../values'
+import { Tag, officialDate } from './figure'
 
 const most = options.density === 'near' ? 8 : 5
 
@@ -18,11 +19,11 @@ const listed = computed(() =>
     .slice(0, most)
     .sort((a, b) => b.value! - a.value!))
 
-/** A count out of a known whole, such as 23/25; of when, where it is an official figure alone. */
+/** A count out of a known whole, such as 23/25; of an official figure the pointer shows the date. */
 function Of({ label, value }: { label: string; value: Value | undefined }) {
   const whole = value?.denominator ?? officialOf(value)?.denominator ?? null
   const count = value?.value == null ? missing : decimal(value.value, 0, lang)
-  return <span class="of">{label} <output aria-live="off">{count}{whole === null ? '' : '/' + decimal(whole, 0, lang)}</output></span>
+  return <span class="of" title={officialDate(value)}>{label} <output aria-live="off">{count}{whole === null ? '' : '/' + decimal(whole, 0, lang)}</output></span>
 }
 
 export function Services() {
@@ -38,7 +39,7 @@ export function Services() {
       </header>
       {listed.value.length === 0 ? <p class="empty">{shown.value === 0 ? text.waiting : text.noData}</p> : (
         <table style={{ flexGrow: listed.value.length / most }}>
-          <thead><tr><th class="n">#</th><th>{text.service}</th><th class="bars" colSpan={2}>{text.serviceOnline}</th><th class="num volume">{text.serviceMonth}</th></tr></thead>
+          <thead><tr><th class="n">#</th><th>{text.service} <Tag value={own('online_dossier_rate').value} /></th><th class="bars" colSpan={2}>{text.serviceOnline}</th><th class="num volume">{text.serviceMonth}</th></tr></thead>
           <tbody>
             {listed.value.map((row, i) => (
               <tr key={row.service}>

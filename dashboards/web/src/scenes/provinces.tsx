@@ -3,12 +3,13 @@ import { computed } from '@preact/signals'
 import { tileCols, tileRows, tiles34, type Tile } from '../../map/tiles34'
 import { shownNow } from '../clock'
 import { month, prose, wall } from '../format'
+import { Tag } from '../parts/figure'
 import { MapPanel } from '../parts/map'
 import { Gauge } from '../parts/services'
 import { options } from '../options'
 import { byId, classOf, focus, provinceOf, ranking, target, type Ranked } from '../ranks'
 import { lang, text } from '../text'
-import { scope } from '../values'
+import { own, scope } from '../values'
 
 const paint = (p: Ranked | undefined): string => (p?.rate == null ? 'none' : 'c' + classOf(p.rate))
 const number = (p: Ranked | undefined): string => wall(p?.rate ?? null, 'ratio', lang).number
@@ -63,12 +64,12 @@ export function Provinces() {
   return (
     <main class="provinces">
       {options.density === 'far' ? <MapPanel /> : <section class="panel cartogram">
-        <header><h2>{text.tilesTitle}</h2><span class="side">{text.tilesNote}</span></header>
+        <header><h2>{text.tilesTitle}</h2><Tag value={own('online_dossier_rate').value} /><span class="side">{text.tilesNote}</span></header>
         <div class="cells" data-rows={tileRows} data-cols={tileCols}>{tiles34.map(t => <Cell key={t.code} tile={t} />)}</div>
       </section>}
       <section class="panel ranks">
         <header>
-          <h2>{text.rankTitle}</h2>
+          <h2>{text.rankTitle}</h2><Tag value={own('online_dossier_rate').value} />
           <span class="side">{provinceOf(scope.value) ? text.provinceOnly : text.month(month(shownNow())) + note}</span>
         </header>
         <div class="columns"><Column list={ranking.value.slice(0, half.value)} /><Column list={ranking.value.slice(half.value)} /></div>
