@@ -224,7 +224,9 @@ const axe = `axe.run(document, {resultTypes: ['violations', 'incomplete']}).then
 	const channels = c => c.match(/[\d.]+/g).map(Number)
 	const light = c => { const [r, g, b] = channels(c).map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b }
 	const poor = node => {
-		const e = document.querySelector(node.target[0]), style = getComputedStyle(e), size = parseFloat(style.fontSize)
+		const e = document.querySelector(node.target[0])
+		if (e === null) return false // the page has drawn something else since
+		const style = getComputedStyle(e), size = parseFloat(style.fontSize)
 		if (e.closest('svg, [aria-hidden=true]')) return false
 		let behind = e
 		while (behind && (channels(getComputedStyle(behind).backgroundColor)[3] ?? 1) < 1) behind = behind.parentElement
