@@ -117,6 +117,9 @@ func (l *lexer) next() (token, error) {
 	switch {
 	case isWordStart(c):
 		t.kind, t.text = wordToken, rest[:wordLength(rest)]
+		if len(t.text) > MaxName {
+			err = l.fail(start, "this name has %d bytes; at most %d are allowed", len(t.text), MaxName)
+		}
 		l.at += len(t.text)
 		if t.text == "x" || t.text == "X" || t.text == "b" || t.text == "B" {
 			if l.at < len(l.text) && l.text[l.at] == '\'' {

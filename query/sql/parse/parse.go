@@ -223,9 +223,6 @@ func (p *parser) name(what string) (string, Pos, error) {
 	case t.kind == wordToken && reserved[strings.ToUpper(t.text)]:
 		return "", t.pos, p.unexpected(what + " (a keyword must be in `backticks` to be a name)")
 	case t.kind == wordToken:
-		if len(t.text) > MaxName {
-			return "", t.pos, p.fail(BadName, t.pos, "this name has %d bytes; at most %d are allowed", len(t.text), MaxName)
-		}
 	default:
 		return "", t.pos, p.unexpected(what)
 	}

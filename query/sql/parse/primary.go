@@ -129,9 +129,6 @@ func (p *parser) nameOrStar() (Node, error) {
 		return nil, err
 	}
 	id := &Ident{Pos: pos, Parts: []string{p.take().text}}
-	if len(id.Parts[0]) > MaxName {
-		return nil, p.fail(BadName, pos, "this name has %d bytes; at most %d are allowed", len(id.Parts[0]), MaxName)
-	}
 	for p.isSign(".") && len(id.Parts) < 8 {
 		next := p.ahead(1)
 		switch {
