@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -99,8 +98,9 @@ func (p *process) startSQL(routes map[string]query.Route, evaluator *kpi.Evaluat
 	audit := p.logger.Named("audit")
 	handler, err := sql.New(cfg, sql.Deps{
 		Logger: p.logger.Named("sql"), Registry: p.registry, Connection: connection, Admin: p.client.Conn(),
-		KPIValues: func(_ context.Context, scope access.Scope) ([]sql.KPIValue, error) {
-			return kpiValues(evaluator, scope), nil
+		KPIValues: func(_ context.Context, scope access.Scope) ([]kpi.PublishedValue, error) {
+			values, _ := evaluator.PublishedValues(kpi.Scope{National: scope.National, Provinces: scope.Provinces})
+			return values, nil
 		},
 		Audit: func(_ context.Context, r sql.Record) error { writeAudit(audit, r); return nil },
 	})
@@ -118,33 +118,4 @@ func writeAudit(audit *zap.Logger, r sql.Record) {
 	audit.Info("SQL statement", zap.String("phase", string(r.Phase)), zap.String("request", r.Request), zap.String("principal", r.Principal.Name),
 		zap.String("scope", r.Scope), zap.String("remote", r.Remote), zap.String("sql", r.SQL), zap.String("outcome", r.Outcome),
 		zap.String("detail", r.Detail), zap.Uint64("rows", r.Rows), zap.Duration("elapsed", r.Elapsed))
-}
-
-// kpiValues are the published values that a scope may see, as rows of the table kpi_values.
-func kpiValues(evaluator *kpi.Evaluator, scope access.Scope) []sql.KPIValue {
-	published, _ := evaluator.PublishedValues(kpi.Scope{National: scope.National, Provinces: scope.Provinces})
-	rows := make([]sql.KPIValue, 0, len(published))
-	for _, v := range published {
-		row := sql.KPIValue{
-			KPI: v.KPI, Province: v.Province, Period: v.Period, Unit: v.Unit, Value: v.Value, Numerator: v.Numerator, Denominator: v.Denominator,
-			Reporting: uint32(v.Coverage.Reporting), Expected: uint32(v.Coverage.Expected), Status: string(v.Status), AsOf: v.AsOf.Time, Revision: v.Revision, Illustrative: v.Illustrative, Suppressed: v.Suppressed,
-		}
-		if b := v.Baseline; b != nil {
-			row.Baseline, row.BaselineAsOf = &b.Value, dayOf(b.AsOf)
-		}
-		if o := v.Official; o != nil {
-			row.Official, row.OfficialAsOf, row.OfficialSource, row.OfficialQualifier = &o.Value, dayOf(o.AsOf), o.Source, o.Qualifier
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-// dayOf is a date as ClickHouse's driver wants it; nil for what is no date.
-func dayOf(date string) *time.Time {
-	day, err := time.Parse(time.DateOnly, date)
-	if err != nil {
-		return nil
-	}
-	return &day
 }

@@ -25,9 +25,6 @@ var ages = []struct {
 // Clock is the time of day in Việt Nam to the second, such as "10:42:17".
 func Clock(t time.Time) string { return t.In(reference.TimeZone()).Format("15:04:05") }
 
-// Minute is the time of day in Việt Nam, such as "10:42".
-func Minute(t time.Time) string { return t.In(reference.TimeZone()).Format("15:04") }
-
 // Day is the date in Việt Nam, such as "21/11/2026".
 func Day(t time.Time) string { return t.In(reference.TimeZone()).Format("02/01/2006") }
 

@@ -12,6 +12,7 @@ import (
 
 	"ioc.local/internal/access"
 	"ioc.local/internal/warehouse"
+	"ioc.local/query/kpi"
 )
 
 // Config is the configuration of a Handler.
@@ -73,7 +74,7 @@ type Deps struct {
 	// Admin is a connection that may end the queries of these users (KILL QUERY). It is used for nothing else.
 	Admin driver.Conn
 	// KPIValues lists the rows of the table kpi_values for a scope: national, or one province.
-	KPIValues func(context.Context, access.Scope) ([]KPIValue, error)
+	KPIValues func(context.Context, access.Scope) ([]kpi.PublishedValue, error)
 	// Audit receives every statement: once when it is refused, else when it starts and when it has ended. A statement
 	// that cannot be audited is not run.
 	Audit func(context.Context, Record) error

@@ -7,33 +7,11 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/ext"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
 
+	"ioc.local/query/kpi"
 	"ioc.local/query/sql/sandbox"
 )
 
-// KPIValue is a row of the table kpi_values: one KPI's current value over one period in one place.
-type KPIValue struct {
-	KPI      string
-	Province string // Code of the 34-scheme; empty is national.
-	Period   string
-	Unit     string
-	Value    *float64 // nil without data, and where it is suppressed
-	// Numerator and Denominator are nil where the value has none.
-	Numerator, Denominator *int64
-	Status                 string
-	AsOf                   time.Time
-	Revision               string
-	Reporting, Expected    uint32 // Coverage.
-	Baseline               *float64
-	BaselineAsOf           *time.Time
-	Official               *float64 // Newest official figure, with its date, document and qualifier.
-	OfficialAsOf           *time.Time
-	OfficialSource         string
-	OfficialQualifier      string
-	Illustrative           bool // It counts simulated events.
-	Suppressed             bool
-}
-
-// kpiColumns are the columns of kpi_values, in the order of row.
+// kpiColumns are the columns of kpi_values, in the order of kpiRow.
 var kpiColumns = []struct {
 	name string
 	typ  column.Type
@@ -46,15 +24,30 @@ var kpiColumns = []struct {
 	{"illustrative", "Bool"}, {"suppressed", "Bool"},
 }
 
-func (v KPIValue) row() []any {
+// kpiRow is a published value as a row of kpi_values.
+func kpiRow(v kpi.PublishedValue) []any {
+	baseline, baselineAsOf, _, _ := figureColumns(v.Baseline)
+	official, officialAsOf, source, qualifier := figureColumns(v.Official)
 	return []any{
-		v.KPI, v.Province, v.Period, v.Unit, v.Value, v.Numerator, v.Denominator, v.Status, v.AsOf, v.Revision, v.Reporting, v.Expected,
-		v.Baseline, v.BaselineAsOf, v.Official, v.OfficialAsOf, v.OfficialSource, v.OfficialQualifier, v.Illustrative, v.Suppressed,
+		v.KPI, v.Province, v.Period, v.Unit, v.Value, v.Numerator, v.Denominator, string(v.Status), v.AsOf.Time, v.Revision,
+		uint32(v.Coverage.Reporting), uint32(v.Coverage.Expected), baseline, baselineAsOf, official, officialAsOf, source, qualifier,
+		v.Illustrative, v.Suppressed,
 	}
 }
 
+// figureColumns are the columns of an official figure; null and empty where there is none.
+func figureColumns(b *kpi.Baseline) (value *float64, asOf *time.Time, source, qualifier string) {
+	if b == nil {
+		return nil, nil, "", ""
+	}
+	if day, err := time.Parse(time.DateOnly, b.AsOf); err == nil {
+		asOf = &day
+	}
+	return &b.Value, asOf, b.Source, b.Qualifier
+}
+
 // kpiTable makes the table that is sent with a statement.
-func kpiTable(values []KPIValue) (*ext.Table, error) {
+func kpiTable(values []kpi.PublishedValue) (*ext.Table, error) {
 	var columns []func(*ext.Table) error
 	for _, c := range kpiColumns {
 		columns = append(columns, ext.Column(c.name, c.typ))
@@ -64,7 +57,7 @@ func kpiTable(values []KPIValue) (*ext.Table, error) {
 		return nil, fmt.Errorf("making the table %s: %w", sandbox.KPIValues, err)
 	}
 	for _, v := range values {
-		if err := table.Append(v.row()...); err != nil {
+		if err := table.Append(kpiRow(v)...); err != nil {
 			return nil, fmt.Errorf("making the table %s: %w", sandbox.KPIValues, err)
 		}
 	}

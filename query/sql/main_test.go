@@ -25,6 +25,7 @@ import (
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/engine"
 	"ioc.local/internal/warehouse/enginetest"
+	"ioc.local/query/kpi"
 	"ioc.local/query/sql"
 )
 
@@ -183,17 +184,17 @@ func (c *country) connection(scope string) (warehouse.ClientConfig, error) {
 }
 
 // kpiValues lists a value for the nation and one for each province of the scope.
-func kpiValues(_ context.Context, scope access.Scope) ([]sql.KPIValue, error) {
-	var out []sql.KPIValue
+func kpiValues(_ context.Context, scope access.Scope) ([]kpi.PublishedValue, error) {
+	var out []kpi.PublishedValue
 	for _, p := range provinces {
 		if !scope.Contains(p) && p != "" {
 			continue
 		}
 		value, n := 0.25, int64(1)
 		d := int64(4)
-		out = append(out, sql.KPIValue{
+		out = append(out, kpi.PublishedValue{
 			KPI: "on_time_rate", Province: p, Period: "month", Unit: "ratio", Value: &value, Numerator: &n, Denominator: &d, Status: "good",
-			AsOf: time.Date(2026, 11, 21, 3, 4, 5, 678e6, time.UTC), Revision: "r-1", Reporting: 1, Expected: 2,
+			AsOf: kpi.Time{Time: time.Date(2026, 11, 21, 3, 4, 5, 678e6, time.UTC)}, Revision: "r-1", Coverage: kpi.Coverage{Reporting: 1, Expected: 2},
 		})
 	}
 	return out, nil
