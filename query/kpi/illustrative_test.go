@@ -47,8 +47,12 @@ func TestSimulatedDataIsIllustrative(t *testing.T) {
 	// SIMOS is an organisation of its own, and what is further back is no organisation.
 	w.load(ev("auth.attempt", "source=/eid_auth/SIMOS subject=a time=2026-11-21T09:00 outcome=success province=79"),
 		ev("auth.attempt", "source=/eid_auth/G01.SIM subject=b time=2026-11-21T09:00 outcome=success province=79"),
-		ev("dossier.status", "source=/npsp/H26 subject=d time=2026-11-20T09:00 status=2 province=79"))
+		ev("dossier.status", "source=/npsp/H26 subject=d time=2026-11-20T09:00 status=2 province=79"),
+		ev("counter.report", "source=/manual_report/G01 subject=r time=2026-11-20T09:00 metric=essential_services_full_online value=23 denominator=25 as_of=2026-11-20 source_ref=x"))
 	tick()
+	if !w.e.Current().Values[Key{"essential_services_full_online", National, PeriodAll}].has(NoteOfficial) {
+		t.Fatal("no value is an official figure, so that nothing is shown about them")
+	}
 	agree(false)
 	conn.asked.Store(0)
 	tick()
