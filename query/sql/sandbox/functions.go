@@ -3,7 +3,10 @@ package sandbox
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"strings"
+
+	"ioc.local/internal/suggest"
 )
 
 //go:embed functions.txt
@@ -81,36 +84,6 @@ func (f *functions) isAggregate(known string) bool {
 
 // similar is the allowed function whose name is most like the given one; empty when none is.
 func (f *functions) similar(name string) string {
-	best, least := "", min(3, len(name)/3+1)
 	name = strings.ToLower(name)
-	for folded, known := range f.folded {
-		d := distance(name, folded, least)
-		if d < least || d == least && (best == "" || known < best) {
-			best, least = known, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters must change to make one text the other; more than bound is just that.
-func distance(a, b string, bound int) int {
-	if len(a)-len(b) > bound || len(b)-len(a) > bound {
-		return bound + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			corner, row[j+1] = row[j+1], min(corner+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return f.folded[suggest.Nearest(name, maps.Keys(f.folded), min(3, len(name)/3+1)+1)]
 }
