@@ -15,8 +15,15 @@
 //   - A loss of power or a crash of the kernel: nothing is promised. Files are
 //     synced when a segment is full and at an orderly stop, as in Kafka's own
 //     default. kfake can sync every write; that costs more than a demo gains.
-//   - A full disk: records are refused, but a commit may be acknowledged and be
-//     gone after a restart, since kfake only warns of it in the log.
+//   - A full disk. It is kept from becoming quite full: below Config.MinFreeBytes
+//     of free space records are refused with KAFKA_STORAGE_ERROR, which producers
+//     repeat, while commits still have room; below a quarter of it commits are
+//     refused too. Deps.Report is told, and it goes on by itself when there is room.
+//   - A write that the disk refuses all the same, as when something else fills it
+//     in an instant. kfake only warns of it, and a commit may have been
+//     acknowledged. Nothing more is acknowledged then; once the disk takes writes
+//     again, the broker stops in order, which writes what it knows anew, and starts
+//     again at the same address. Only a kill in between loses that commit.
 //
 // What it is not: it has one node, so there is no replication; no
 // authentication and no encryption, so it should listen on loopback; and its
@@ -32,6 +39,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/zap"
 )
@@ -48,6 +56,10 @@ const offsetsRetention = 10 * 365 * 24 * time.Hour
 // retentionInterval is how often records over the retention are removed.
 const retentionInterval = 30 * time.Second
 
+// diskInterval is how often the state of the disk is told. Requests look at it
+// more often.
+const diskInterval = time.Second
+
 // Topic is a topic that exists once the broker is ready.
 type Topic struct {
 	// Name is the name of the topic.
@@ -55,6 +67,9 @@ type Topic struct {
 	// Partitions is the number of partitions, at least 1. A topic that has fewer
 	// from an earlier run gets more; one that has more is an error.
 	Partitions int
+	// Retention is how long its records are kept, by their timestamps; 0 is for
+	// ever. It is for topics that producers outside do not write to.
+	Retention time.Duration
 }
 
 // Config is the configuration of a Broker.
@@ -69,9 +84,12 @@ type Config struct {
 	// Topics are the topics to create, unless they exist.
 	Topics []Topic
 	// RetentionBytes is how many bytes of records each partition keeps, to within
-	// what arrives in 30 s. There is no retention by age: producers set the age,
-	// and a file of old events must not be gone before it is read.
+	// what arrives in 30 s. There is no retention by age, unless a topic has one:
+	// producers set the age, and a file of old events must not be gone before it is read.
 	RetentionBytes int64
+	// MinFreeBytes is the free space of Dir's file system below which records are
+	// refused. A quarter of it is kept for commits. 0 refuses nothing.
+	MinFreeBytes int64
 }
 
 // DefaultConfig returns the configuration of `ioc demo`, without directory and topics.
@@ -79,6 +97,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:         "127.0.0.1:9092",
 		RetentionBytes: 512 << 20,
+		MinFreeBytes:   256 << 20,
 	}
 }
 
@@ -86,6 +105,15 @@ func DefaultConfig() Config {
 type Deps struct {
 	// Logger receives what the broker has to say.
 	Logger *zap.Logger
+	// Registry receives the metrics ioc_broker_disk_free_bytes and
+	// ioc_broker_refusing. Nil, or a broker in memory, registers none.
+	Registry prometheus.Registerer
+	// Report is told, every second, what is wrong with the disk: nil when it is
+	// well. It may be nil.
+	Report func(error)
+	// Free tells the free bytes of a directory's file system. Nil asks the
+	// system; tests say it.
+	Free func(dir string) (uint64, error)
 }
 
 // Broker is an embedded Kafka broker.
@@ -94,6 +122,12 @@ type Broker struct {
 	log  *zap.Logger
 	ln   *listener
 	lock *os.File
+	room *room
+
+	// report is told what is wrong with the disk.
+	report func(error)
+	// addr is where clients connect to, bound is what is listened on.
+	addr, bound string
 
 	ready   chan struct{} // closed once topics exist and clients are served
 	stopped chan struct{} // closed when Run returns
@@ -107,6 +141,10 @@ func New(cfg Config, deps Deps) (*Broker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	room, err := newRoom(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
 	lock, err := lockDir(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -115,8 +153,13 @@ func New(cfg Config, deps Deps) (*Broker, error) {
 	if err != nil {
 		return nil, errors.Join(err, unlockDir(lock))
 	}
+	report := deps.Report
+	if report == nil {
+		report = func(error) {}
+	}
 	return &Broker{
-		cfg: cfg, log: deps.Logger, ln: ln, lock: lock,
+		cfg: cfg, log: deps.Logger, ln: ln, lock: lock, room: room, report: report,
+		addr: ln.Addr().String(), bound: ln.Listener.Addr().String(),
 		ready: make(chan struct{}), stopped: make(chan struct{}),
 	}, nil
 }
@@ -124,6 +167,9 @@ func New(cfg Config, deps Deps) (*Broker, error) {
 func (c Config) validate() error {
 	if c.RetentionBytes <= 0 {
 		return fmt.Errorf("broker: retention bytes is %d, must be above 0", c.RetentionBytes)
+	}
+	if c.MinFreeBytes < 0 {
+		return fmt.Errorf("broker: free bytes to keep is %d, must not be below 0", c.MinFreeBytes)
 	}
 	for i, t := range c.Topics {
 		if t.Name == "" {
@@ -137,7 +183,7 @@ func (c Config) validate() error {
 }
 
 // Addr returns the address, host:port, that clients are to connect to.
-func (b *Broker) Addr() string { return b.ln.Addr().String() }
+func (b *Broker) Addr() string { return b.addr }
 
 // WaitReady returns once the topics exist and clients are served. It returns an
 // error if Run ended before that, or the context's.
@@ -164,31 +210,77 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 		b.err = err
 		close(b.stopped)
 	}()
-	cluster, err := kfake.NewCluster(b.options()...)
-	if err != nil {
-		return fmt.Errorf("starting the broker on data directory %q: %w", b.cfg.Dir, err)
-	}
-	defer cluster.Close()
-
-	for _, t := range b.cfg.Topics {
-		if err := ensureTopic(ctx, cluster, b.Addr(), t); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+	for first := true; ; first = false {
+		again, err := b.serve(ctx, first)
+		if err != nil || !again {
+			return err
+		}
+		b.room.mended()
+		if b.ln, err = listen(b.bound); err != nil {
 			return err
 		}
 	}
-	cluster.ApplyRetention()
-	close(b.ready)
-	b.log.Info("broker ready", zap.String("addr", b.Addr()), zap.String("dir", b.cfg.Dir), zap.Int("topics", len(b.cfg.Topics)))
+}
 
-	tick := time.NewTicker(retentionInterval)
-	defer tick.Stop()
+// serve runs kfake until the context ends, or until it has to start again because the disk had refused a write.
+func (b *Broker) serve(ctx context.Context, first bool) (again bool, err error) {
+	cluster, err := kfake.NewCluster(b.options()...)
+	if err != nil {
+		return false, fmt.Errorf("starting the broker on data directory %q: %w", b.cfg.Dir, err)
+	}
+	defer cluster.Close()
+	if b.cfg.Dir != "" {
+		cluster.Fault(b.room.faults()...)
+	}
+	if first {
+		for _, t := range b.cfg.Topics {
+			if err := ensureTopic(ctx, cluster, b.Addr(), t); err != nil {
+				if ctx.Err() != nil {
+					return false, nil
+				}
+				return false, err
+			}
+			if err := setRetention(ctx, b.Addr(), t); err != nil {
+				if ctx.Err() != nil {
+					return false, nil
+				}
+				return false, err
+			}
+		}
+	}
+	cluster.ApplyRetention()
+	if first {
+		close(b.ready)
+	}
+	b.log.Info("broker ready", zap.String("addr", b.Addr()), zap.String("dir", b.cfg.Dir), zap.Int("topics", len(b.cfg.Topics)))
+	return b.watch(ctx, cluster), nil
+}
+
+// watch applies the retention and looks at the disk until the context ends. It returns true when the broker is to start
+// again.
+func (b *Broker) watch(ctx context.Context, cluster *kfake.Cluster) (again bool) {
+	retention, disk := time.NewTicker(retentionInterval), time.NewTicker(diskInterval)
+	defer retention.Stop()
+	defer disk.Stop()
+	var problem error
 	for {
+		if b.cfg.Dir != "" {
+			before := problem
+			problem = b.room.check()
+			b.report(problem)
+			if (before == nil) != (problem == nil) {
+				b.log.Warn("the room on the broker's disk", zap.NamedError("problem", problem))
+			}
+			if problem != nil && b.room.mendable() {
+				b.log.Warn("the broker writes its state anew and starts again", zap.Error(problem))
+				return true
+			}
+		}
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+			return false
+		case <-disk.C:
+		case <-retention.C:
 			cluster.ApplyRetention()
 		}
 	}
@@ -200,7 +292,7 @@ func (b *Broker) options() []kfake.Opt {
 		kfake.ClusterID("ioc"),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return b.ln, nil }),
 		kfake.GroupMinSessionTimeout(minSessionTimeout),
-		kfake.WithLogger(logger{b.log}),
+		kfake.WithLogger(logger{b.log, b.room.wrote}),
 		kfake.BrokerConfigs(map[string]string{
 			"offsets.retention.minutes": strconv.Itoa(int(offsetsRetention.Minutes())),
 			"log.retention.ms":          "-1",

@@ -50,6 +50,9 @@ func serve(dir string) {
 		if b.WaitReady(ctx) == nil {
 			os.Stdout.WriteString(b.Addr() + "\n")
 		}
+		if size := os.Getenv(limitEnv); size != "" {
+			obey(size)
+		}
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
@@ -297,6 +300,7 @@ func TestConfigErrors(t *testing.T) {
 		"no name":    {func(c *broker.Config) { c.Topics = []broker.Topic{{Partitions: 1}} }, "topic 1 has no name"},
 		"partitions": {func(c *broker.Config) { c.Topics = []broker.Topic{{Name: "a"}} }, "topic a has 0 partitions"},
 		"retention":  {func(c *broker.Config) { c.RetentionBytes = 0 }, "retention bytes is 0"},
+		"floor":      {func(c *broker.Config) { c.MinFreeBytes = -1 }, "free bytes to keep is -1"},
 		"directory":  {func(c *broker.Config) { c.Dir = os.Args[0] }, filepath.Base(os.Args[0])},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -370,6 +374,41 @@ func TestRetention(t *testing.T) {
 	}
 	if diff := cmp.Diff(last, u.read(0, 900, 100)); diff != "" {
 		t.Errorf("the newest records differ (-produced +read):\n%s", diff)
+	}
+}
+
+// TestRetentionByAge: a topic with a retention loses what is older, also one of an earlier run; others keep it.
+func TestRetentionByAge(t *testing.T) {
+	checkLeaks(t)
+	const letters = "letters"
+	dir := t.TempDir()
+	addr, stop := brokertest.StartAt(t, "127.0.0.1:0", dir, map[string]int{topic: 1, letters: 1})
+	transport := &kafka.Transport{}
+	w := &kafka.Writer{Addr: kafka.TCP(addr), Transport: transport, BatchTimeout: time.Millisecond, RequiredAcks: kafka.RequireAll}
+	for _, age := range []time.Duration{3 * time.Hour, 2 * time.Hour, 0} {
+		for _, name := range []string{topic, letters} {
+			if err := w.WriteMessages(t.Context(), kafka.Message{Topic: name, Value: []byte("x"), Time: time.Now().Add(-age)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = w.Close()
+	transport.CloseIdleConnections()
+	stop()
+
+	b, _ := start(t, config(dir, broker.Topic{Name: topic, Partitions: 1}, broker.Topic{Name: letters, Partitions: 1, Retention: time.Hour}))
+	if err := waitReady(t, b); err != nil {
+		t.Fatal(err)
+	}
+	u := newUser(t, b.Addr())
+	for name, want := range map[string]int64{topic: 0, letters: 2} {
+		res, err := u.client.ListOffsets(u.ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{name: {kafka.FirstOffsetOf(0)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := res.Topics[name][0].FirstOffset; got != want {
+			t.Errorf("%s begins at %d, want %d", name, got, want)
+		}
 	}
 }
 

@@ -9,7 +9,11 @@ import (
 )
 
 // logger passes kfake's messages on to zap.
-type logger struct{ log *zap.Logger }
+type logger struct {
+	log *zap.Logger
+	// warned is told each warning before kfake goes on.
+	warned func(format string, args []any)
+}
 
 // Logf logs one message. kfake's "info" is one line a request, so it goes to
 // debug here, and its debug level is dropped.
@@ -19,6 +23,7 @@ func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	case kfake.LogLevelError:
 		to = zap.ErrorLevel
 	case kfake.LogLevelWarn:
+		l.warned(format, args)
 		to = zap.WarnLevel
 	case kfake.LogLevelInfo:
 		to = zap.DebugLevel

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -47,4 +48,27 @@ func addPartitions(ctx context.Context, addr string, t Topic) error {
 		return err
 	}
 	return res.Errors[t.Name]
+}
+
+// setRetention gives a topic its retention by age, also one of an earlier run
+// that had another; -1 is for ever.
+func setRetention(ctx context.Context, addr string, t Topic) error {
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(addr), Transport: transport}
+	value := int64(-1)
+	if t.Retention > 0 {
+		value = t.Retention.Milliseconds()
+	}
+	res, err := client.IncrementalAlterConfigs(ctx, &kafka.IncrementalAlterConfigsRequest{Resources: []kafka.IncrementalAlterConfigsRequestResource{{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: t.Name,
+		Configs: []kafka.IncrementalAlterConfigsRequestConfig{{Name: "retention.ms", Value: strconv.FormatInt(value, 10), ConfigOperation: kafka.ConfigOperationSet}},
+	}}})
+	for i := 0; err == nil && i < len(res.Resources); i++ {
+		err = res.Resources[i].Error
+	}
+	if err != nil {
+		return fmt.Errorf("broker: setting the retention of topic %s: %w", t.Name, err)
+	}
+	return nil
 }

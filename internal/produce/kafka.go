@@ -8,6 +8,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
+
+	"ioc.local/internal/cluster"
 )
 
 // Limits of a producer. A message of maxMessage bytes still fits into a batch of a broker's default message.max.bytes
@@ -21,14 +23,10 @@ const (
 	ioTimeout    = 10 * time.Second
 )
 
-// KafkaConfig is the configuration of a Kafka producer.
-type KafkaConfig struct {
-	// Brokers are addresses, host:port, to learn the cluster from. No default; at least one.
-	Brokers []string
-}
-
 // KafkaDeps are what a Kafka producer needs.
 type KafkaDeps struct {
+	// Cluster is where the messages go.
+	Cluster *cluster.Cluster
 	// Logger receives failed attempts, which the producer repeats.
 	Logger *zap.Logger
 }
@@ -41,18 +39,15 @@ type Kafka struct {
 }
 
 // NewKafka makes a producer. It connects with the first Write.
-func NewKafka(cfg KafkaConfig, deps KafkaDeps) (*Kafka, error) {
-	if len(cfg.Brokers) == 0 {
-		return nil, errors.New("produce: no Kafka brokers are configured")
+func NewKafka(deps KafkaDeps) (*Kafka, error) {
+	if deps.Cluster == nil || deps.Logger == nil {
+		return nil, errors.New("produce: a cluster and a logger are needed")
 	}
-	if deps.Logger == nil {
-		return nil, errors.New("produce: a logger is needed")
-	}
-	transport := &kafka.Transport{ClientID: "ioc-produce", DialTimeout: ioTimeout}
+	transport := deps.Cluster.Transport("ioc-produce")
 	return &Kafka{
 		transport: transport,
 		writer: &kafka.Writer{
-			Addr: kafka.TCP(cfg.Brokers...), Transport: transport,
+			Addr: deps.Cluster.Addr(), Transport: transport,
 			Balancer:     kafka.Murmur2Balancer{},
 			RequiredAcks: kafka.RequireAll,
 			Compression:  kafka.Lz4,

@@ -16,12 +16,17 @@ import (
 	"go.uber.org/zap"
 
 	"ioc.local/internal/broker/brokertest"
+	"ioc.local/internal/cluster"
 	"ioc.local/internal/produce"
 )
 
 func producer(t *testing.T, addr string) *produce.Kafka {
 	t.Helper()
-	k, err := produce.NewKafka(produce.KafkaConfig{Brokers: []string{addr}}, produce.KafkaDeps{Logger: zap.NewNop()})
+	to, err := cluster.New(cluster.Config{Brokers: []string{addr}}, cluster.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,8 +140,8 @@ func murmur2(data []byte) uint32 {
 }
 
 func TestKafkaErrors(t *testing.T) {
-	if _, err := produce.NewKafka(produce.KafkaConfig{}, produce.KafkaDeps{Logger: zap.NewNop()}); err == nil {
-		t.Error("no brokers gave no error")
+	if _, err := produce.NewKafka(produce.KafkaDeps{Logger: zap.NewNop()}); err == nil {
+		t.Error("no cluster gave no error")
 	}
 	addr := brokertest.Start(t, map[string]int{"a": 1})
 	k := producer(t, addr)

@@ -12,10 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"ioc.local/internal/cluster/clustertest"
 )
 
 // HomeEnv names the directory whose folder libs holds Kafka's jars.
@@ -31,6 +34,31 @@ const attempts = 3
 // errPortTaken says that Kafka found its port in use.
 var errPortTaken = errors.New("another process took the port")
 
+// Options say what a Kafka offers beyond a plaintext listener.
+type Options struct {
+	// Topics are made at the start, name to number of partitions.
+	Topics map[string]int
+	// Settings are further lines of server.properties.
+	Settings []string
+	// Users may log in on a listener with SASL, name to password, by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512.
+	Users map[string]string
+	// Authority signs the broker's certificate for a listener with TLS, and for another that demands a certificate of the
+	// same authority from clients.
+	Authority *clustertest.Authority
+}
+
+// Server is a Kafka that runs until its test ends.
+type Server struct {
+	// Addr is its plaintext listener; the others are there if the options ask for them.
+	Addr, SASL, TLS, MutualTLS string
+
+	t       testing.TB
+	jars    string
+	config  string
+	log     string
+	process *process
+}
+
 // Start runs a single-node Kafka in KRaft mode on free loopback ports until the
 // test ends, with the given topics (name to number of partitions), and returns
 // its address. It skips the test if TEST_KAFKA_HOME is not set, and fails it if
@@ -38,6 +66,12 @@ var errPortTaken = errors.New("another process took the port")
 //
 // Group members may ask for session timeouts from 100 ms on, as with brokertest.
 func Start(t testing.TB, topics map[string]int) (addr string) {
+	t.Helper()
+	return Run(t, Options{Topics: topics}).Addr
+}
+
+// Run is Start with more to choose.
+func Run(t testing.TB, options Options) *Server {
 	t.Helper()
 	home := os.Getenv(HomeEnv)
 	if home == "" {
@@ -49,47 +83,79 @@ func Start(t testing.TB, topics map[string]int) (addr string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), attempts*startTimeout)
 	defer cancel()
+	var s *Server
 	var err error
 	for range attempts {
-		if addr, err = start(ctx, t, jars); !errors.Is(err, errPortTaken) {
+		s = &Server{t: t, jars: jars}
+		if err = s.make(ctx, options); !errors.Is(err, errPortTaken) {
 			break
 		}
 	}
 	if err != nil {
 		t.Fatalf("starting Kafka: %v", err)
 	}
-	if err := prepare(ctx, addr, topics); err != nil {
+	if err := prepare(ctx, s.Addr, options.Topics); err != nil {
 		t.Fatalf("preparing Kafka: %v", err)
 	}
-	return addr
+	if err := addUsers(ctx, s.Addr, options.Users); err != nil {
+		t.Fatalf("adding users: %v", err)
+	}
+	return s
 }
 
-func start(ctx context.Context, t testing.TB, jars string) (addr string, err error) {
+// make writes the configuration, formats the storage and starts Kafka.
+func (s *Server) make(ctx context.Context, options Options) error {
+	dir := s.t.TempDir()
+	s.log = filepath.Join(dir, "kafka.log")
+	if err := s.configure(dir, options); err != nil {
+		return err
+	}
+	format := java(ctx, s.jars, "kafka.tools.StorageTool", "format", "--cluster-id", "aW9jLXRlc3Qta2Fma2EtMQ", "--config", s.config)
+	if out, err := format.CombinedOutput(); err != nil {
+		return fmt.Errorf("formatting storage: %w\n%s", err, out)
+	}
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	s.t.Cleanup(func() { s.process.stop() })
+	return nil
+}
+
+func (s *Server) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	dir := t.TempDir()
-	addr, config, err := configure(dir)
+	p, err := startProcess(java(context.Background(), s.jars, "kafka.Kafka", s.config), s.log)
 	if err != nil {
-		return "", err
+		return err
 	}
-	format := java(ctx, jars, "kafka.tools.StorageTool", "format", "--cluster-id", "aW9jLXRlc3Qta2Fma2EtMQ", "--config", config)
-	if out, err := format.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("formatting storage: %w\n%s", err, out)
-	}
-	p, err := startProcess(java(context.Background(), jars, "kafka.Kafka", config), filepath.Join(dir, "kafka.log"))
-	if err != nil {
-		return "", err
-	}
-	t.Cleanup(p.stop)
-	if err := p.waitListening(ctx, addr); err != nil {
+	if err := p.waitListening(ctx, s.Addr); err != nil {
 		p.stop()
 		out := p.output()
 		if bytes.Contains(out, []byte("BindException")) {
 			err = errPortTaken
 		}
-		return "", fmt.Errorf("%w\n%s", err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return addr, nil
+	s.process = p
+	return nil
+}
+
+// Kill ends Kafka at once, as kill -9 does.
+func (s *Server) Kill() { s.process.stop() }
+
+// Restart starts it again after Kill, with what it had stored, at the same addresses.
+func (s *Server) Restart() {
+	s.t.Helper()
+	if err := s.start(context.Background()); err != nil {
+		s.t.Fatalf("starting Kafka again: %v", err)
+	}
+}
+
+// Stall makes Kafka stand still, as a machine without memory would. The function that it returns lets it go on.
+func (s *Server) Stall() (resume func()) {
+	s.t.Helper()
+	s.process.signal(syscall.SIGSTOP)
+	return func() { s.process.signal(syscall.SIGCONT) }
 }
 
 // java returns a command that runs a class of Kafka. The flags make a short life
@@ -102,24 +168,15 @@ func java(ctx context.Context, jars, class string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "java", append(flags, args...)...)
 }
 
-// configure writes server.properties and returns where Kafka will listen.
-func configure(dir string) (addr, file string, err error) {
-	addr, err = freeAddr()
-	if err != nil {
-		return "", "", err
-	}
-	controller, err := freeAddr()
-	if err != nil {
-		return "", "", err
-	}
+// configure writes server.properties and chooses where Kafka will listen.
+func (s *Server) configure(dir string, options Options) error {
+	var controller string
+	addresses := map[string]*string{"PLAINTEXT": &s.Addr, "CONTROLLER": &controller}
+	protocols := []string{"PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT"}
 	settings := []string{
 		"process.roles=broker,controller",
 		"node.id=1",
-		"controller.quorum.voters=1@" + controller,
 		"controller.listener.names=CONTROLLER",
-		"listeners=PLAINTEXT://" + addr + ",CONTROLLER://" + controller,
-		"advertised.listeners=PLAINTEXT://" + addr,
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"log.dirs=" + filepath.Join(dir, "data"),
 		"auto.create.topics.enable=false",
 		// One node holds every internal topic, and one partition of each will do.
@@ -136,11 +193,42 @@ func configure(dir string) (addr, file string, err error) {
 		// The default takes 128 MB of the heap.
 		"log.cleaner.dedupe.buffer.size=4194304",
 	}
-	file = filepath.Join(dir, "server.properties")
-	if err := os.WriteFile(file, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
-		return "", "", fmt.Errorf("writing the configuration: %w", err)
+	if len(options.Users) > 0 {
+		addresses["SASL"] = &s.SASL
+		protocols = append(protocols, "SASL:SASL_PLAINTEXT")
+		settings = append(settings, saslSettings("sasl", options.Users)...)
 	}
-	return addr, file, nil
+	if options.Authority != nil {
+		addresses["TLS"], addresses["MUTUAL"] = &s.TLS, &s.MutualTLS
+		protocols = append(protocols, "TLS:SSL", "MUTUAL:SSL")
+		more, err := tlsSettings(s.t, dir, options.Authority)
+		if err != nil {
+			return err
+		}
+		settings = append(settings, more...)
+	}
+	var listeners, advertised []string
+	for name, addr := range addresses {
+		var err error
+		if *addr, err = freeAddr(); err != nil {
+			return err
+		}
+		listeners = append(listeners, name+"://"+*addr)
+		if name != "CONTROLLER" {
+			advertised = append(advertised, name+"://"+*addr)
+		}
+	}
+	settings = append(append(settings,
+		"controller.quorum.voters=1@"+controller,
+		"listeners="+strings.Join(listeners, ","),
+		"advertised.listeners="+strings.Join(advertised, ","),
+		"listener.security.protocol.map="+strings.Join(protocols, ","),
+	), options.Settings...)
+	s.config = filepath.Join(dir, "server.properties")
+	if err := os.WriteFile(s.config, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	return nil
 }
 
 func freeAddr() (string, error) {

@@ -88,3 +88,6 @@ func (p *process) output() []byte {
 	}
 	return out
 }
+
+// signal sends a signal to the command. The watchdog is spared, or it could not end the group.
+func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.cmd.Process.Pid, s) }
