@@ -69,7 +69,7 @@ func TestAgreement(t *testing.T) {
 		switch {
 		case reason == "" && err != nil:
 			rt.Fatalf("the decoder accepts, the schema says %v\n%s", err, value)
-		case reason != "" && says(typ, reason, field) && err == nil:
+		case reason != "" && says(typ, reason, field, value) && err == nil:
 			rt.Fatalf("the decoder says %s of %s, the schema accepts\n%s", reason, field, value)
 		}
 	})
@@ -146,7 +146,7 @@ func TestAgreementOfEachMember(t *testing.T) {
 					if reason == "" && err != nil {
 						t.Errorf("%s, %s: %s: the decoder accepts, the schema says %v", file, name, replacement, err)
 					}
-					if reason != "" && says(typ, reason, field) && err == nil {
+					if reason != "" && says(typ, reason, field, value) && err == nil {
 						t.Errorf("%s, %s: %s: the decoder says %s of %s, the schema accepts", file, name, replacement, reason, field)
 					}
 				}

@@ -28,6 +28,7 @@ type schema struct {
 	MinLength   int                `json:"minLength,omitempty"`
 	MaxLength   int64              `json:"maxLength,omitempty"`
 	Minimum     *int64             `json:"minimum,omitempty"`
+	Above       *int64             `json:"exclusiveMinimum,omitempty"`
 	Maximum     *int64             `json:"maximum,omitempty"`
 	Items       *schema            `json:"items,omitempty"`
 	MinItems    int                `json:"minItems,omitempty"`
@@ -160,6 +161,12 @@ func fieldSchema(f event.Field, ref *reference.Data) *schema {
 		s.Enum = append([]any{true, false, 1, 0}, none...)
 	case "number":
 		s.Type, s.Minimum = optional("number", f.Required), &f.Min
+		if f.Positive {
+			s.Minimum, s.Above = nil, &f.Min
+		}
+		if f.Max != 0 {
+			s.Maximum = &f.Max
+		}
 	case "date":
 		s.Type, s.Format, s.Pattern = optional("string", f.Required), "date", `^(19[7-9][0-9]|20[0-9]{2})-`
 		if f.Name == "registered_on" {

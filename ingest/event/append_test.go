@@ -132,13 +132,20 @@ func TestAppendTo(t *testing.T) {
 	for _, c := range invalidCases(t) {
 		decode(c.record(t), nil)
 	}
+	settled := map[Identity]bool{}
+	d.UseReplays(Replays{Settled: func(id Identity) bool { return settled[id] }, Settle: func(id Identity) { settled[id] = true }})
+	for range 2 {
+		decode(&Record{Value: example(t, "auth.attempt.json"), Headers: []Header{{OriginHeader, []byte("ioc.dossier.v1/3/7")}}}, nil)
+	}
 	b.Gap(offset, offset+10)
-	if len(b.Blocks()) != tableCount || b.blocks[dossierEvents].Rows() < 3002 {
+	if len(b.Blocks()) != tableCount+1 || b.blocks[dossierEvents].Rows() < 3002 {
 		t.Fatalf("%d blocks, %d dossiers", len(b.Blocks()), b.blocks[dossierEvents].Rows())
 	}
 	for _, bl := range b.Blocks() {
 		insert(t, db, bl)
-		compareRows(t, db, bl)
+		if bl != b.feed { // TestFeedQuality
+			compareRows(t, db, bl)
+		}
 	}
 }
 
@@ -146,8 +153,11 @@ func compareRows(t *testing.T, db *enginetest.DB, bl *Block) {
 	t.Helper()
 	expression, _ := exactRow(bl, 0)
 	order := "offset"
-	if bl.Table == "skipped_offsets" {
+	switch bl.Table {
+	case "skipped_offsets":
 		order = "first_offset"
+	case "dead_letter_replays":
+		order = "record_offset"
 	}
 	rows, err := db.Client.Conn().Query(context.Background(), "SELECT "+expression+" FROM "+bl.Table+" ORDER BY "+order)
 	if err != nil {

@@ -1,6 +1,9 @@
 package event
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"unsafe"
+)
 
 // Batch collects the rows of one range of offsets of one partition. It is reused from range to range and keeps its
 // memory. It is not safe for concurrent use.
@@ -13,9 +16,17 @@ type Batch struct {
 	row        row   // of the two tables that no event describes
 	rejections []Rejection
 	headers    []Header
+	replays    []replayOutcome
 	words      []byte
 	touched    []*Block
 	subjects   []string
+
+	// The quality of the feeds in the range, made of the blocks when these are asked for.
+	feed     *Block
+	tally    feedTally
+	feeds    []Feed
+	bySource map[string]int // in feeds
+	summed   int            // rows that feed was made of
 }
 
 // Rejection is a rejected record as the dead-letter topic gets it. Its memory is valid until the batch is reset.
@@ -34,11 +45,13 @@ type Rejection struct {
 	Payload     []byte
 	Key         []byte
 	Headers     []Header
+	// Origin is where the record was rejected first, when it is a dead letter sent again; else it is zero.
+	Origin Place
 }
 
 // NewBatch makes an empty batch. Reset must be called before its first use.
 func NewBatch() *Batch {
-	b := &Batch{touched: make([]*Block, 0, tableCount)}
+	b := &Batch{touched: make([]*Block, 0, tableCount+1), feed: newBlock(&feedTable), bySource: make(map[string]int)}
 	for i := range tables {
 		b.blocks[i] = newBlock(&tables[i])
 	}
@@ -55,23 +68,29 @@ func (b *Batch) Reset(topic string, partition int32, clock int64) {
 	b.partition, b.clock = int64(partition), clock
 	clear(b.rejections) // they may point at large payloads
 	clear(b.headers)
-	b.rejections, b.headers = b.rejections[:0], b.headers[:0]
+	b.rejections, b.headers, b.replays = b.rejections[:0], b.headers[:0], b.replays[:0]
 	b.text.reset()
+	b.feed.reset()
+	b.summed = -1
 }
 
 // Blocks lists the blocks that have rows, in the fixed order of inserts: tables of events, dead_letters,
-// skipped_offsets. The slice is valid until the next call.
+// skipped_offsets, dead_letter_replays, feed_quality. The slice is valid until the next call.
 func (b *Batch) Blocks() []*Block {
+	b.sumFeeds()
 	b.touched = b.touched[:0]
 	for _, bl := range b.blocks {
 		if bl.rows > 0 {
 			b.touched = append(b.touched, bl)
 		}
 	}
+	if b.feed.rows > 0 {
+		b.touched = append(b.touched, b.feed)
+	}
 	return b.touched
 }
 
-// Rows is the number of rows in all blocks.
+// Rows is the number of rows in all blocks but that of feed_quality.
 func (b *Batch) Rows() int {
 	n := 0
 	for _, bl := range b.blocks {
@@ -91,21 +110,36 @@ func (b *Batch) Bytes() int {
 
 // Gap adds a row of skipped_offsets for the offsets from first to last, which the log does not hold.
 func (b *Batch) Gap(first, last int64) {
-	b.skip(first, last, skippedGap, nil, b.clock)
+	b.skip(first, last, skippedGap, b.clock)
+	b.blocks[skippedOffsets].append(&b.row)
 }
 
-func (b *Batch) skip(first, last int64, kind int64, source []byte, recordTime int64) {
+// duplicate adds a row of skipped_offsets for a record whose event came before.
+func (b *Batch) duplicate(rec *Record, l letter) {
+	r := &b.row
+	b.skip(rec.Offset, rec.Offset, skippedDuplicate, rec.Time)
+	r.setText(skippedSource, l.source)
+	if l.contract >= qualitySince {
+		b.words = append(b.words[:0], shortType(unsafe.String(unsafe.SliceData(l.eventType), len(l.eventType)))...)
+		r.setText(skippedType, b.words)
+		r.setText(skippedProvince, l.province)
+		r.setText(skippedProvince63, l.province63)
+		r.setInt(skippedSensitive, l.sensitive)
+		r.setInt(skippedContract, l.contract)
+	}
+	b.blocks[skippedOffsets].append(r)
+}
+
+func (b *Batch) skip(first, last int64, kind int64, recordTime int64) {
 	r := &b.row
 	r.present = 0
-	r.setText(0, b.topic)
-	r.setInt(1, b.partition)
-	r.setInt(2, first)
-	r.setInt(3, last)
-	r.setInt(4, kind)
-	r.setText(5, source)
-	r.setInt(6, b.clock)
-	r.setInt(7, ClampTime(recordTime))
-	b.blocks[skippedOffsets].append(r)
+	r.setText(skippedTopic, b.topic)
+	r.setInt(skippedPartition, b.partition)
+	r.setInt(skippedFirst, first)
+	r.setInt(skippedLast, last)
+	r.setInt(skippedKind, kind)
+	r.setInt(skippedReceived, b.clock)
+	r.setInt(skippedTime, ClampTime(recordTime))
 }
 
 // reject adds a dead letter, with the record itself if keep says so.
@@ -127,17 +161,23 @@ func (b *Batch) reject(rec *Record, l letter, keep bool) {
 	r := &b.row
 	r.present = 0
 	b.words = append(append(b.words[:0], l.reason...), l.field...)
-	r.setInt(0, b.clock)
-	r.setText(1, b.words[:len(l.reason)])
-	r.setText(2, b.words[len(l.reason):])
-	r.setText(3, l.eventType)
-	r.setText(4, l.source)
-	r.setText(5, rejection.SHA256[:])
-	r.setInt(6, int64(len(rec.Value)))
-	r.setInt(7, ClampTime(rec.Time))
-	r.setText(8, b.topic)
-	r.setInt(9, b.partition)
-	r.setInt(10, rec.Offset)
+	r.setInt(letterReceived, b.clock)
+	r.setText(letterReason, b.words[:len(l.reason)])
+	r.setText(letterField, b.words[len(l.reason):])
+	r.setText(letterType, l.eventType)
+	r.setText(letterSource, l.source)
+	r.setText(letterHash, rejection.SHA256[:])
+	r.setInt(letterSize, int64(len(rec.Value)))
+	r.setInt(letterTime, ClampTime(rec.Time))
+	r.setText(letterTopic, b.topic)
+	r.setInt(letterPartition, b.partition)
+	r.setInt(letterOffset, rec.Offset)
+	if l.contract >= qualitySince {
+		r.setText(letterProvince, l.province)
+		r.setText(letterProvince63, l.province63)
+		r.setInt(letterSensitive, l.sensitive)
+		r.setInt(letterContract, l.contract)
+	}
 	b.blocks[deadLetters].append(r)
 }
 

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 )
@@ -79,4 +80,23 @@ func BenchmarkEncodingJSON(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkFeeds is what the quality of the feeds takes for each row of a range, at its end.
+func BenchmarkFeeds(b *testing.B) {
+	const rows = 100_000
+	d, batch := newTestDecoder(b), newTestBatch()
+	plain := string(compact(b, example(b, "auth.attempt.json")))
+	places := []string{"01", "79", "48", "31", "92", "04", "08", "11", "12", "14"}
+	for i := range rows {
+		value := strings.Replace(plain, `"province_code":"79"`, `"province_code":"`+places[i%len(places)]+`"`, 1)
+		at := time.UnixMilli(testClock - int64(i*i%3_000_000)).UTC().Format(time.RFC3339Nano)
+		mustAccept(b, d, batch, &Record{Offset: int64(i), Value: []byte(strings.Replace(value, "2026-11-21T10:00:01.123+07:00", at, 1))})
+	}
+	for b.Loop() {
+		batch.summed = -1
+		batch.sumFeeds()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+	b.ReportMetric(float64(batch.feed.rows), "rows")
 }

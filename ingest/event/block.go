@@ -92,7 +92,7 @@ func newBlock(t *table) *Block {
 }
 
 var kindWidths = [...]int{textColumn: 4, dictionaryColumn: 4, fixedColumn: 4, enumColumn: 1, int8Column: 1, uint8Column: 1,
-	uint16Column: 2, uint32Column: 4, uint64Column: 8, int32Column: 4, int64Column: 8, floatColumn: 8, dateColumn: 4, timeColumn: 8}
+	uint16Column: 2, uint32Column: 4, uint64Column: 8, int32Column: 4, int64Column: 8, floatColumn: 8, dateColumn: 4, timeColumn: 8, hourColumn: 8}
 
 // Rows is the number of rows.
 func (bl *Block) Rows() int { return bl.rows }
@@ -159,7 +159,7 @@ func (bl *Block) append(r *row) {
 			c.u64 = append(c.u64, uint64(v.n))
 		case int32Column, dateColumn:
 			c.i32 = append(c.i32, int32(v.n))
-		case int64Column, timeColumn:
+		case int64Column, timeColumn, hourColumn:
 			c.i64 = append(c.i64, v.n)
 		case floatColumn:
 			c.f64 = append(c.f64, v.f)
@@ -188,7 +188,7 @@ func (c *column) fill(n int) {
 		c.u64 = filled(c.u64, n, uint64(c.absent))
 	case int32Column, dateColumn:
 		c.i32 = filled(c.i32, n, int32(c.absent))
-	case int64Column, timeColumn:
+	case int64Column, timeColumn, hourColumn:
 		c.i64 = filled(c.i64, n, c.absent)
 	case floatColumn:
 		c.f64 = filled(c.f64, n, float64(c.absent))
@@ -242,7 +242,7 @@ func (bl *Block) appendColumn(c *column, to driver.BatchColumn) error {
 		return to.Append(c.i32)
 	case floatColumn:
 		return to.Append(c.f64)
-	case int64Column, timeColumn:
+	case int64Column, timeColumn, hourColumn:
 		return to.Append(c.i64)
 	case dateColumn:
 		return bl.appendDates(c, to)

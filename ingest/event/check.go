@@ -63,7 +63,7 @@ func (d *Decoder) checkData() {
 			d.body.fail(RegisteredOnOutOfRange, t.pathOf(t.registeredAt))
 		}
 	}
-	if t.mostAt[0] >= 0 && r.values[t.mostAt[0]].n > r.values[t.mostAt[1]].n { // both are required
+	if t.mostAt[0] >= 0 && d.version >= t.mostSince && r.has(t.mostAt[0]) && r.has(t.mostAt[1]) && t.moreThanMost(r) {
 		d.body.fail(InvalidValue, t.pathOf(t.mostAt[0]))
 	}
 	if t.eitherAt[0] >= 0 && !r.has(t.eitherAt[0]) && !r.has(t.eitherAt[1]) {
@@ -75,33 +75,41 @@ func (d *Decoder) checkData() {
 }
 
 func (d *Decoder) checkPlace() {
-	t, r := d.event, &d.row
+	r := &d.row
+	at, fault := d.placeOf()
+	if fault != "" {
+		d.body.fail(fault, d.event.pathOf(provinceCodeAt))
+	} else if at.province != nil {
+		r.setText(provinceAt, at.province)
+		r.setText(province63At, at.province63)
+	}
+}
+
+// placeOf is the place of the event that was read, nothing where it has none or a faulty one.
+func (d *Decoder) placeOf() (at place, fault Reason) {
+	r := &d.row
 	if !r.has(provinceCodeAt) {
-		return
+		return place{}, ""
 	}
 	code := r.values[provinceCodeAt].s
 	if len(code) != 2 || !allDigits(code) {
-		d.body.fail(UnknownProvince, t.pathOf(provinceCodeAt))
-		return
+		return place{}, UnknownProvince
 	}
 	i := codeIndex(code)
 	scheme := reference.None
 	if r.has(schemeAt) {
 		scheme = reference.Scheme(r.values[schemeAt].n) // the enumeration of the schema
 	}
-	at := d.places.byScheme[scheme][i]
+	at = d.places.byScheme[scheme][i]
 	switch {
 	case scheme == reference.None && d.places.reused[i]:
-		d.body.fail(AmbiguousProvince, t.pathOf(provinceCodeAt))
-		return
+		return place{}, AmbiguousProvince
 	case at.province == nil:
-		d.body.fail(UnknownProvince, t.pathOf(provinceCodeAt))
-		return
+		return place{}, UnknownProvince
 	case scheme == reference.None && d.occurred < mergerTime:
 		at = d.places.before[i]
 	}
-	r.setText(provinceAt, at.province)
-	r.setText(province63At, at.province63)
+	return at, ""
 }
 
 // checkService derives the service from the procedure, and keeps persons out of events about sensitive services and

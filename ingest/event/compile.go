@@ -2,7 +2,9 @@ package event
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
+	"strings"
 )
 
 const lookupSlots = 256
@@ -23,14 +25,20 @@ type compiledType struct {
 	fields []compiledField
 	// required marks the columns that must have a value.
 	required uint64
-	lookup   [lookupSlots]uint8 // position in fields plus one, by hash, then the next free slot
+	// expected marks the columns that should have a value, expectedOf those of which one should; more of both where the
+	// dossier is accepted. statusAt is the column that says so, -1 for none.
+	expected, expectedMore     uint64
+	expectedOf, expectedOfMore []uint64
+	statusAt                   int
+	lookup                     [lookupSlots]uint8 // position in fields plus one, by hash, then the next free slot
 	// Columns that only some tables have, and those that are checked against one another; -1 for none.
 	pseudonymAt, registeredAt, documentAt int
 	eitherAt, mostAt                      [2]int
+	mostIsFloat                           bool
 }
 
 // compile checks a type against its table. What it reports are mistakes in the program.
-func compile(t eventType) (*compiledType, error) {
+func compile(t eventType) (_ *compiledType, err error) {
 	table := &tables[t.table]
 	if len(table.columns) > len(row{}.values) {
 		return nil, fmt.Errorf("table %s has more than %d columns", table.name, len(row{}.values))
@@ -77,7 +85,72 @@ func compile(t eventType) (*compiledType, error) {
 			}
 		}
 	}
+	for _, f := range c.fields {
+		if f.required {
+			c.expected |= 1 << f.column
+		}
+	}
+	if c.expectedOf, err = c.expect(t.expects, &c.expected); err != nil {
+		return nil, err
+	}
+	if c.expectedOfMore, err = c.expect(t.expectsAccepted, &c.expectedMore); err != nil {
+		return nil, err
+	}
+	if c.statusAt = -1; t.expectsAccepted != nil {
+		c.statusAt = table.at("status")
+	}
+	c.mostIsFloat = c.mostAt[0] >= 0 && table.columns[c.mostAt[0]].kind == floatColumn
 	return c, nil
+}
+
+// expect adds the columns of names to single, and gives those of alternatives such as a|b.
+func (c *compiledType) expect(names []string, single *uint64) (alternatives []uint64, err error) {
+	for _, name := range names {
+		mask := uint64(0)
+		for one := range strings.SplitSeq(name, "|") {
+			i := c.find([]byte(one))
+			if i < 0 || c.fields[i].column < 0 {
+				return nil, fmt.Errorf("type %s expects %s, which is none of its fields", c.name, one)
+			}
+			mask |= 1 << c.fields[i].column
+		}
+		if bits.OnesCount64(mask) == 1 {
+			*single |= mask
+		} else {
+			alternatives = append(alternatives, mask)
+		}
+	}
+	return alternatives, nil
+}
+
+// completeness counts the fields that the event should have, and those of them that it has.
+func (c *compiledType) completeness(r *row) (expected, present int64) {
+	single := c.expected
+	expected = int64(len(c.expectedOf))
+	for _, mask := range c.expectedOf {
+		if r.present&mask != 0 {
+			present++
+		}
+	}
+	if c.statusAt >= 0 && r.values[c.statusAt].n == statusAccepted { // which is required
+		single |= c.expectedMore
+		expected += int64(len(c.expectedOfMore))
+		for _, mask := range c.expectedOfMore {
+			if r.present&mask != 0 {
+				present++
+			}
+		}
+	}
+	return expected + int64(bits.OnesCount64(single)), present + int64(bits.OnesCount64(single&r.present))
+}
+
+// moreThanMost tells whether the first of the two numbers is more than the second.
+func (c *compiledType) moreThanMost(r *row) bool {
+	a, b := &r.values[c.mostAt[0]], &r.values[c.mostAt[1]]
+	if c.mostIsFloat {
+		return a.f > b.f
+	}
+	return a.n > b.n
 }
 
 // fieldsOf lists the fields of a type: the common ones that it does not have itself, and its own.

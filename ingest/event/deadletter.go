@@ -2,21 +2,31 @@ package event
 
 import "bytes"
 
-// letter is what may be told of a rejected record.
+// letter is what may be told of a record that becomes no event.
 type letter struct {
 	fault
-	eventType, source []byte
+	eventType, source    []byte
+	province, province63 []byte // where they are readable and valid
+	sensitive            int64  // 1 for an event about a criminal record or somebody's health
+	contract             int64  // version that judged it
 }
 
-// tell adds the type and the source to a fault where they are readable and harmless: they go where anyone may look.
+// tell adds type, source and place to a fault where they are readable and harmless: they go where anyone may look.
 func (d *Decoder) tell(f *fault) letter {
-	l := letter{fault: *f}
+	l := letter{fault: *f, contract: int64(d.version)}
 	if t := d.attributes[attributeType]; d.event != nil || f.reason != PersonalData && isTypeName(t) {
 		l.eventType = t
 	}
 	source := d.attributes[attributeSource]
 	if org, ok := sourceOrg(source); ok && len(org) <= maxOrg && !textHasPersonalData(org) {
 		l.source = source
+	}
+	if d.event != nil && d.whole.reason == "" {
+		at, _ := d.placeOf()
+		l.province, l.province63 = at.province, at.province63
+	}
+	if d.isSensitive() {
+		l.sensitive = 1
 	}
 	return l
 }

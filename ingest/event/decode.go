@@ -17,6 +17,7 @@ type Decoder struct {
 	ref      *reference.Data
 	identity IdentityHash
 	compiled []*compiledType
+	version  int
 	types    map[string]*compiledType // of the version in use
 	registry map[string]*origin       // nil without a registry of sources
 	origins  map[string]*origin       // the registry, nil also where the version in use does not know it
@@ -24,6 +25,8 @@ type Decoder struct {
 	places   places
 	unknown  unknownFields
 	hashed   []byte
+	replays  Replays
+	names    *vocabulary
 
 	// What follows belongs to the event being read.
 	scan       scanner
@@ -70,6 +73,7 @@ func NewDecoder(ref *reference.Data, opts Options) *Decoder {
 	}
 	d.places = newPlaces(ref)
 	d.unknown = newUnknownFields()
+	d.names = newVocabulary()
 	d.UseVersion(Version)
 	return d
 }
@@ -77,6 +81,10 @@ func NewDecoder(ref *reference.Data, opts Options) *Decoder {
 // UseVersion makes the decoder read events by a version of the contract from OldestVersion to Version, until the next
 // call. A new decoder uses Version.
 func (d *Decoder) UseVersion(version int) {
+	d.version = version
+	if d.scan.names = nil; version >= strictSince {
+		d.scan.names = d.names
+	}
 	d.types = make(map[string]*compiledType, len(d.compiled))
 	for _, t := range d.compiled {
 		if t.since <= version {
@@ -114,6 +122,14 @@ func (d *Decoder) UnknownFields() map[string]uint64 { return d.unknown.counts() 
 // b.DeadLetters and returns Rejected, or, when seen tells that the valid event is a duplicate, a row to b.Skipped and
 // returns Duplicate. seen may be nil. The record may be reused after Decode.
 func (d *Decoder) Decode(b *Batch, rec *Record, seen func(id Identity) bool) Verdict {
+	if from, ok := d.replayOf(b, rec); ok {
+		return d.decodeReplay(b, rec, seen, from)
+	}
+	return d.decode(b, rec, seen)
+}
+
+// decode is Decode for a record that comes for the first time.
+func (d *Decoder) decode(b *Batch, rec *Record, seen func(id Identity) bool) Verdict {
 	d.start()
 	if f := d.read(rec, b.clock); f != nil {
 		b.reject(rec, d.tell(f), !d.mustWithhold(rec, f))
@@ -121,7 +137,9 @@ func (d *Decoder) Decode(b *Batch, rec *Record, seen func(id Identity) bool) Ver
 	}
 	source := d.attributes[attributeSource]
 	if seen != nil && seen(d.Identify(source, d.attributes[attributeID])) {
-		b.skip(rec.Offset, rec.Offset, skippedDuplicate, source, rec.Time)
+		l := d.tell(&fault{})
+		l.source = source // which is that of a valid event
+		b.duplicate(rec, l)
 		return Duplicate
 	}
 	d.accept(b, rec)
@@ -202,5 +220,10 @@ func (d *Decoder) accept(b *Batch, rec *Record) {
 	r.setText(topicAt, b.topic)
 	r.setInt(partitionAt, b.partition)
 	r.setInt(offsetAt, rec.Offset)
+	if d.version >= qualitySince {
+		expected, present := t.completeness(r)
+		r.setInt(expectedAt, expected)
+		r.setInt(presentAt, present)
+	}
 	b.blocks[t.table].append(r)
 }

@@ -48,6 +48,8 @@ func rowOf(bl *Block, i int) map[string]any {
 		case timeColumn:
 			v = time.UnixMilli(c.i64[i]).In(time.FixedZone("", 7*3600)).Format("2006-01-02T15:04:05.000Z07:00")
 			absent = c.i64[i] == 0
+		case hourColumn:
+			v, absent = time.Unix(c.i64[i], 0).In(time.FixedZone("", 7*3600)).Format(time.DateTime), c.i64[i] == 0
 		case floatColumn:
 			v, absent = c.f64[i], c.f64[i] == float64(c.absent)
 		}
@@ -130,6 +132,11 @@ func TestExamples(t *testing.T) {
 		"event.void": {registerEvents, none, none, map[string]any{"occurred_at": "2026-11-21T09:00:00.000+07:00", "source": "/npsp/H26.12",
 			"event_id": "01930a5e-7c1a-7b52-9a3e-1f7d2c9b4a20", "subject": "01930a5e-7c1a-7b52-9a3e-1f7d2c9b4a12", "void_reason": "sent by mistake"}},
 	}
+	// How many fields are expected, and are there.
+	fields := map[string][2]int{"dossier.status": {8, 8}, "dossier.document": {4, 4}, "dossier.payment": {4, 4}, "dossier.rating": {4, 4},
+		"dossier.sync": {4, 4}, "auth.attempt": {5, 5}, "eid.account": {2, 2}, "wallet.document": {3, 3}, "data.query": {3, 3}, "data.quality": {6, 6},
+		"petition.status": {3, 3}, "service.catalog": {3, 3}, "task.status": {4, 4}, "capability.status": {4, 4}, "counter.report": {4, 4},
+		"counter.report.of": {4, 4}, "event.void": {1, 1}}
 	d := newTestDecoder(t)
 	for _, file := range exampleFiles(t) {
 		name := strings.TrimSuffix(file, ".json")
@@ -139,7 +146,7 @@ func TestExamples(t *testing.T) {
 			continue
 		}
 		want := maps.Clone(record)
-		want["type"] = name
+		want["type"], want["fields_expected"], want["fields_present"] = name, fields[name][0], fields[name][1]
 		for _, more := range []map[string]any{c.place, c.kind, c.want} {
 			maps.Copy(want, more)
 		}
@@ -160,7 +167,7 @@ func TestExamples(t *testing.T) {
 			if diff := cmp.Diff(want, rowOf(bl, 0)); diff != "" {
 				t.Errorf("%s, %s:\n%s", file, mode, diff)
 			}
-			if len(b.Blocks()) != 1 || b.Rows() != 1 || b.Blocks()[0] != bl {
+			if len(b.Blocks()) != 2 || b.Rows() != 1 || b.Blocks()[0] != bl || b.Blocks()[1] != b.feed {
 				t.Errorf("%s, %s: blocks %v", file, mode, b.Blocks())
 			}
 		}
@@ -289,7 +296,7 @@ func TestBounds(t *testing.T) {
 			e["time"], data["registered_on"] = "2026-11-20T17:00:00Z", "2026-11-22"
 		}),
 		"registered first": edit(t, "dossier.status.json", func(_, data map[string]any) { data["registered_on"] = "2022-01-06" }),
-		"exact integer":    edit(t, "counter.report.json", func(_, data map[string]any) { data["value"] = json.Number("-9007199254740992") }),
+		"exact integer":    edit(t, "counter.report.json", func(_, data map[string]any) { data["value"] = json.Number("9007199254740992") }),
 		"fraction":         edit(t, "counter.report.json", func(_, data map[string]any) { data["value"] = json.Number("86.97") }),
 		"exponent":         edit(t, "counter.report.json", func(_, data map[string]any) { data["value"] = json.Number("1.5E+3") }),
 		"payload":          {Value: append(example(t, "dossier.status.json"), bytes.Repeat([]byte(" "), MaxPayload-len(example(t, "dossier.status.json")))...)},
@@ -381,6 +388,7 @@ func TestDuplicateAndGap(t *testing.T) {
 	}
 	want := []map[string]any{
 		{"topic": "ioc.dossier.v1", "partition": 3, "first_offset": 8, "last_offset": 8, "kind": 1, "source": "/npsp/H26.12",
+			"type": "dossier.status", "province": "01", "province63": "gso34:01", "contract": 3,
 			"received_at": "2026-11-25T12:00:00.000+07:00", "record_time": "2026-11-25T12:00:00.000+07:00"},
 		{"topic": "ioc.dossier.v1", "partition": 3, "first_offset": 9, "last_offset": 12, "kind": 2,
 			"received_at": "2026-11-25T12:00:00.000+07:00", "record_time": "2026-11-25T12:00:00.000+07:00"},
@@ -409,6 +417,7 @@ func TestDeadLetterRow(t *testing.T) {
 	d.Decode(b, rec, nil)
 	sum := b.Rejections()[0].SHA256
 	want := map[string]any{"received_at": "2026-11-25T12:00:00.000+07:00", "reason": "invalid_value", "field": "data.status",
+		"province": "01", "province63": "gso34:01", "contract": 3,
 		"type": "vn.da06.dossier.status.v1", "source": "/npsp/H26.12", "sha256": string(sum[:]), "size": len(rec.Value),
 		"topic": "ioc.dossier.v1", "partition": 3, "offset": 42}
 	if diff := cmp.Diff(want, rowOf(b.blocks[deadLetters], 0)); diff != "" {

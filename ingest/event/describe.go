@@ -31,8 +31,11 @@ type Field struct {
 	Kind string
 	// Required tells whether the event is rejected without it.
 	Required bool
-	// Min and Max bound integers; Min bounds numbers; Max is the length of texts in bytes, and of digits exactly.
+	// Min and Max bound integers, and numbers, which have no upper bound where Max is 0; Max is the length of texts in
+	// bytes, and of digits exactly.
 	Min, Max int64
+	// Positive says that a number must be more than 0.
+	Positive bool
 	// Values are those of enumerations, Choices the only integers where there are few.
 	Values  []string
 	Choices []int64
@@ -61,7 +64,10 @@ func Types() []Type {
 			if f.column == "document_kind" {
 				d.Sensitive[f.name] = slices.Clone(sensitiveDocuments)
 			}
-			d.Fields = append(d.Fields, Field{Name: f.name, Kind: kind, Required: f.required, Min: f.min, Max: f.max,
+			if f.sign != anySign {
+				f.min, f.max = 0, maxExact
+			}
+			d.Fields = append(d.Fields, Field{Name: f.name, Kind: kind, Required: f.required, Min: f.min, Max: f.max, Positive: f.sign == positive,
 				Values: slices.Clone(f.values), Choices: slices.Clone(f.choices), Doc: f.doc})
 		}
 		types = append(types, d)

@@ -19,19 +19,32 @@
 //   - With a registry of sources, an entry that names provinces may send no national events. A source may void its own
 //     events even where its entry does not name that type, and whatever their province was.
 //   - data may be absent where a type requires no field (event.void).
+//   - An official figure is from 0 to 2^53, its denominator more than 0, and it is not more than its denominator.
+//   - Events are late from an age of 24 hours at arrival on, which is counted and changes nothing else.
+//   - A number in a field that the contract does not know is personal data when it has as many digits as an identity or
+//     phone number (8 to 12: leading zeros are lost) and the names that lead to it say so (cccd, so_dinh_danh, phone, …; see
+//     names.go). Without such a name it may as well be an amount, and passes.
 //   - A register entry is kept for ever, a pseudonym for 30 days: subject_pid is not allowed in registers.
 package event
 
 // Version is the version of this contract. It is recorded with each range of offsets, so that a range that is read
 // again is read by the same rules. Version 2 brought all types but dossier.status, auth.attempt and counter.report, and
-// the registry of sources.
-const Version = 2
+// the registry of sources. Version 3 brought dead letters that are sent again, the quality of feeds, bounds for official
+// figures, and numbers as personal data.
+const Version = 3
 
 // OldestVersion is the oldest version that a Decoder can still read by.
 const OldestVersion = 1
 
 // registrySince is the version that brought the registry of sources.
 const registrySince = 2
+
+// strictSince is the version that brought bounds for official figures, and that looks at numbers in fields that the
+// contract does not know.
+const strictSince = 3
+
+// qualitySince is the version that brought the quality of feeds.
+const qualitySince = 3
 
 // MaxPayload is the size in bytes of the largest record value that is accepted.
 const MaxPayload = 64 << 10

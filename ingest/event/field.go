@@ -154,7 +154,7 @@ func (d *Decoder) setText(f *compiledField, text []byte) {
 func (d *Decoder) setNumber(f *compiledField, text []byte, integral bool) {
 	if f.kind == numberField {
 		value, ok := parseNumber(text, integral)
-		if !ok || value < float64(f.min) {
+		if !ok || value < float64(f.min) || d.version >= strictSince && !f.sign.admits(value) {
 			d.body.fail(InvalidValue, f.path)
 		}
 		d.row.set(f.column).f = value

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"math/big"
 	"regexp"
@@ -134,7 +135,10 @@ func oracleIdentifierIsPersonal(s string) bool {
 	return oracleNumber(s) || oracleWholeMail.MatchString(bytewise(s))
 }
 
-func oracleTextIsPersonal(s string) bool {
+func oracleTextIsPersonal(s string) bool { return oracleSearch(s, true) }
+
+// oracleSearch looks for a token that is personal data, between its hyphens too where it is told to.
+func oracleSearch(s string, hyphens bool) bool {
 	s = bytewise(s)
 	if oracleEmail.MatchString(s) {
 		return true
@@ -144,7 +148,7 @@ func oracleTextIsPersonal(s string) bool {
 		if oracleNumber(trim(token)) {
 			return true
 		}
-		if !oracleUUID.MatchString(token) && slices.ContainsFunc(strings.Split(token, "-"), func(p string) bool { return oracleNumber(trim(p)) }) {
+		if hyphens && !oracleUUID.MatchString(token) && slices.ContainsFunc(strings.Split(token, "-"), func(p string) bool { return oracleNumber(trim(p)) }) {
 			return true
 		}
 	}
@@ -163,6 +167,65 @@ func oracleValueIsPersonal(raw []byte) bool {
 			return true
 		}
 	}
+}
+
+var (
+	oracleStrong = regexp.MustCompile("^(" + oracleAny(weakWords) + ")*(" + oracleAny(strongWords) + ")(" + oracleAny(append(slices.Clone(weakWords), strongWords...)) + ")*$")
+	oracleWeak   = regexp.MustCompile("^(" + oracleAny(weakWords) + ")*$")
+)
+
+func oracleAny(words []string) string { return strings.Join(words, "|") }
+
+// oracleLetters are the plain letters of a name.
+func oracleLetters(name string) string {
+	var out []rune
+	for _, r := range strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "đ", "d"), "Đ", "d")) {
+		for plain, marked := range markedLetters {
+			if strings.ContainsRune(marked, r) {
+				r = rune(plain)
+			}
+		}
+		if 'a' <= r && r <= 'z' {
+			out = append(out, r)
+		}
+	}
+	return string(out)
+}
+
+// oracleNumberIsPersonal looks for somebody's number in a value at the end of a path of names.
+func oracleNumberIsPersonal(path []string, raw []byte) bool {
+	raw = bytes.TrimSpace(raw)
+	switch raw[0] {
+	case '{':
+		members, _ := membersOf(raw)
+		return slices.ContainsFunc(members, func(m member) bool {
+			return oracleNumberIsPersonal(append(slices.Clone(path), m.name), m.raw)
+		})
+	case '[':
+		var elements []json.RawMessage
+		_ = json.Unmarshal(raw, &elements)
+		return slices.ContainsFunc(elements, func(e json.RawMessage) bool { return oracleNumberIsPersonal(path, e) })
+	case '"', 't', 'f', 'n':
+		return false
+	}
+	mantissa := strings.TrimLeft(strings.ReplaceAll(regexp.MustCompile(`[-eE].*`).ReplaceAllString(string(raw), ""), ".", ""), "0")
+	if len(mantissa) < 8 || len(mantissa) > 12 {
+		return false
+	}
+	letters := ""
+	for _, name := range slices.Backward(path[max(0, len(path)-3):]) {
+		letters = oracleLetters(name) + letters
+		if len(letters) > 48 {
+			return false
+		}
+		if oracleStrong.MatchString(letters) {
+			return true
+		}
+		if !oracleWeak.MatchString(letters) {
+			return false
+		}
+	}
+	return false
 }
 
 // timeForm is what package time is too lenient about.
@@ -306,7 +369,7 @@ func (o *oracle) data(t eventType, when time.Time, data json.RawMessage) bool {
 		met[m.name] = true
 		f, known := fields[m.name]
 		if !known {
-			if extra[m.name] = m.raw; oracleTextIsPersonal(m.name) || oracleValueIsPersonal(m.raw) {
+			if extra[m.name] = m.raw; oracleTextIsPersonal(m.name) || oracleValueIsPersonal(m.raw) || oracleNumberIsPersonal([]string{m.name}, m.raw) {
 				return false
 			}
 			continue
@@ -347,10 +410,45 @@ func (o *oracle) data(t eventType, when time.Time, data json.RawMessage) bool {
 	if passing, _ := o.row["passing"].(int); passing > evaluated {
 		return false
 	}
+	whole, given := o.row["denominator"].(float64)
+	if part, _ := o.row["value"].(float64); given && part > whole {
+		return false
+	}
 	if t.name == "service.catalog" && o.row["service_id"] == nil && o.row["procedure_code"] == nil {
 		return false
 	}
-	return o.place(when) && o.service()
+	if !o.place(when) || !o.service() {
+		return false
+	}
+	o.complete(t, fields)
+	return true
+}
+
+// complete counts the fields that the event should have, and has.
+func (o *oracle) complete(t eventType, fields map[string]field) {
+	should := make(map[string]bool)
+	for _, name := range t.expects {
+		should[name] = true
+	}
+	for _, f := range fields {
+		if f.required {
+			should[f.name] = true
+		}
+	}
+	if t.name == "dossier.status" && o.row["status"] == 2 {
+		for _, name := range t.expectsAccepted {
+			should[name] = true
+		}
+	}
+	present := 0
+	for name := range should {
+		if slices.ContainsFunc(strings.Split(name, "|"), func(one string) bool {
+			return o.row[cmp.Or(fields[one].column, one)] != nil
+		}) {
+			present++
+		}
+	}
+	o.row["fields_expected"], o.row["fields_present"] = len(should), present
 }
 
 func (o *oracle) field(f field, raw json.RawMessage) (v any, ok bool) {
@@ -411,6 +509,9 @@ func (o *oracle) field(f field, raw json.RawMessage) (v any, ok bool) {
 		}
 		if n, integral := new(big.Int).SetString(strings.TrimSpace(string(raw)), 10); integral && n.CmpAbs(big.NewInt(1<<53)) > 0 {
 			return nil, false
+		}
+		if f.name == "value" || f.name == "denominator" { // official figures
+			return value, value >= 0 && value <= 1<<53 && (f.name == "value" || value > 0)
 		}
 		return value, value >= float64(f.min)
 	case dateField:

@@ -15,9 +15,12 @@ const maxDepth = 32
 type scanner struct {
 	buf []byte
 	pos int
-	// found is set when watch is on and a text, or a member name, holds personal data.
+	// found is set when watch is on and a text, or a member name, holds personal data, or a number is somebody's by the
+	// names that lead to it. names is nil where numbers are not looked at.
 	watch bool
 	found bool
+	names *vocabulary
+	path  [][]byte
 	// nameAt is where the name of the last member begins, with its quote.
 	nameAt int
 	// control is set when the last text has control characters, which only escapes can bring into it.
@@ -27,7 +30,7 @@ type scanner struct {
 }
 
 func (s *scanner) start(buf []byte) {
-	s.buf, s.pos, s.watch, s.found = buf, 0, false, false
+	s.buf, s.pos, s.watch, s.found, s.path = buf, 0, false, false, s.path[:0]
 }
 
 // peek gives the next byte that is no white space, without taking it; 0 at the end.
@@ -303,8 +306,14 @@ func (s *scanner) skip(depth int) bool {
 				return ok
 			}
 			s.check(name)
+			if s.watch {
+				s.path = append(s.path, name)
+			}
 			if !s.skip(depth + 1) {
 				return false
+			}
+			if s.watch {
+				s.path = s.path[:len(s.path)-1]
 			}
 		}
 	case '[':
@@ -325,7 +334,10 @@ func (s *scanner) skip(depth int) bool {
 	case 'n':
 		return s.literal("null")
 	}
-	_, _, ok := s.number()
+	number, _, ok := s.number()
+	if ok && s.watch && !s.found && s.names != nil && s.names.isPersonal(s.path, number) {
+		s.found = true
+	}
 	return ok
 }
 

@@ -17,6 +17,7 @@ const (
 	int64Column                        // Int64
 	floatColumn                        // Float64
 	dateColumn                         // Date, days since 1970-01-01
+	hourColumn                         // DateTime, unix seconds
 	timeColumn                         // DateTime64(3), unix milliseconds
 )
 
@@ -58,6 +59,7 @@ const (
 	registerEvents
 	deadLetters
 	skippedOffsets
+	deadLetterReplays // a row beside that of an offset, not instead
 	tableCount
 )
 
@@ -77,6 +79,9 @@ func DedupeWindow(name string) int {
 		if tables[i].name == name {
 			return tables[i].window
 		}
+	}
+	if name == feedTable.name {
+		return feedTable.window
 	}
 	return 0
 }
@@ -105,6 +110,44 @@ const (
 	topicAt
 	partitionAt
 	offsetAt
+	expectedAt
+	presentAt
+)
+
+// Positions of columns of dead_letters.
+const (
+	letterReceived = iota
+	letterReason
+	letterField
+	letterType
+	letterSource
+	letterHash
+	letterSize
+	letterTime
+	letterTopic
+	letterPartition
+	letterOffset
+	letterProvince
+	letterProvince63
+	letterSensitive
+	letterContract
+)
+
+// Positions of columns of skipped_offsets.
+const (
+	skippedTopic = iota
+	skippedPartition
+	skippedFirst
+	skippedLast
+	skippedKind
+	skippedSource
+	skippedReceived
+	skippedTime
+	skippedType
+	skippedProvince
+	skippedProvince63
+	skippedSensitive
+	skippedContract
 )
 
 var commonColumns = [...]columnSpec{
@@ -130,6 +173,8 @@ var commonColumns = [...]columnSpec{
 	topicAt:        {name: "topic", kind: dictionaryColumn},
 	partitionAt:    {name: "partition", kind: uint32Column},
 	offsetAt:       {name: "offset", kind: uint64Column},
+	expectedAt:     {name: "fields_expected", kind: uint8Column},
+	presentAt:      {name: "fields_present", kind: uint8Column},
 }
 
 // eventColumns are the columns of a table of events: the common ones and its own.
@@ -222,27 +267,46 @@ var tables = [tableCount]table{
 		columnSpec{name: "void_reason", kind: textColumn},
 	)},
 	deadLetters: {name: "dead_letters", window: 10_000, columns: []columnSpec{
-		{name: "received_at", kind: timeColumn},
-		{name: "reason", kind: dictionaryColumn},
-		{name: "field", kind: dictionaryColumn},
-		{name: "type", kind: dictionaryColumn},
-		{name: "source", kind: dictionaryColumn},
-		{name: "sha256", kind: fixedColumn},
-		{name: "size", kind: uint32Column},
-		{name: "record_time", kind: timeColumn},
-		{name: "topic", kind: dictionaryColumn},
-		{name: "partition", kind: uint32Column},
-		{name: "offset", kind: uint64Column},
+		letterReceived:   {name: "received_at", kind: timeColumn},
+		letterReason:     {name: "reason", kind: dictionaryColumn},
+		letterField:      {name: "field", kind: dictionaryColumn},
+		letterType:       {name: "type", kind: dictionaryColumn},
+		letterSource:     {name: "source", kind: dictionaryColumn},
+		letterHash:       {name: "sha256", kind: fixedColumn},
+		letterSize:       {name: "size", kind: uint32Column},
+		letterTime:       {name: "record_time", kind: timeColumn},
+		letterTopic:      {name: "topic", kind: dictionaryColumn},
+		letterPartition:  {name: "partition", kind: uint32Column},
+		letterOffset:     {name: "offset", kind: uint64Column},
+		letterProvince:   {name: "province", kind: dictionaryColumn},
+		letterProvince63: {name: "province63", kind: dictionaryColumn},
+		letterSensitive:  {name: "sensitive", kind: uint8Column},
+		letterContract:   {name: "contract", kind: uint8Column},
 	}},
 	skippedOffsets: {name: "skipped_offsets", window: 10_000, columns: []columnSpec{
+		skippedTopic:      {name: "topic", kind: dictionaryColumn},
+		skippedPartition:  {name: "partition", kind: uint32Column},
+		skippedFirst:      {name: "first_offset", kind: uint64Column},
+		skippedLast:       {name: "last_offset", kind: uint64Column},
+		skippedKind:       {name: "kind", kind: enumColumn},
+		skippedSource:     {name: "source", kind: dictionaryColumn},
+		skippedReceived:   {name: "received_at", kind: timeColumn},
+		skippedTime:       {name: "record_time", kind: timeColumn},
+		skippedType:       {name: "type", kind: dictionaryColumn},
+		skippedProvince:   {name: "province", kind: dictionaryColumn},
+		skippedProvince63: {name: "province63", kind: dictionaryColumn},
+		skippedSensitive:  {name: "sensitive", kind: uint8Column},
+		skippedContract:   {name: "contract", kind: uint8Column},
+	}},
+	deadLetterReplays: {name: "dead_letter_replays", window: 10_000, columns: []columnSpec{
+		{name: "origin_topic", kind: dictionaryColumn},
+		{name: "origin_offset", kind: uint64Column},
 		{name: "topic", kind: dictionaryColumn},
 		{name: "partition", kind: uint32Column},
-		{name: "first_offset", kind: uint64Column},
-		{name: "last_offset", kind: uint64Column},
-		{name: "kind", kind: enumColumn},
-		{name: "source", kind: dictionaryColumn},
+		{name: "record_offset", kind: uint64Column},
 		{name: "received_at", kind: timeColumn},
-		{name: "record_time", kind: timeColumn},
+		{name: "outcome", kind: enumColumn},
+		{name: "letter", kind: fixedColumn},
 	}},
 }
 

@@ -33,7 +33,29 @@ type field struct {
 	choices  []int64
 	required bool
 	column   string
+	sign     sign   // Of numbers.
 	doc      string // For producers; the schemas show it.
+}
+
+// sign is what version 3 of the contract brought for numbers that are official figures: none is negative, and none beyond
+// maxExact. Before, a number had only to be min or more.
+type sign uint8
+
+const (
+	anySign     sign = iota
+	notNegative      // From 0 to maxExact.
+	positive         // More than 0, and up to maxExact.
+)
+
+// admits tells whether a number has the sign.
+func (s sign) admits(value float64) bool {
+	switch s {
+	case notNegative:
+		return 0 <= value && value <= maxExact
+	case positive:
+		return 0 < value && value <= maxExact
+	}
+	return true
 }
 
 // eventType is one type of event: to add one, add it to eventTypes, and its columns to the table.
@@ -46,9 +68,20 @@ type eventType struct {
 	fields  []field // Besides those common to all; one of the same name goes before the common one.
 	// either names two fields of which one must be there, the first being reported as missing.
 	either [2]string
-	// most names two integers of which the first must not be more than the second.
-	most [2]string
-	doc  string
+	// most names two numbers of which the first must not be more than the second, since version mostSince.
+	most      [2]string
+	mostSince int
+	// expects names the fields that an event of the type should have besides the required ones, and expectsAccepted those
+	// that one with status statusAccepted should have as well; "a|b" is one of the two. The share of these fields that is
+	// there is the completeness (đủ) of a feed.
+	//
+	// What is expected is our reading, and no law: what is required, and what a KPI reads of an event of the type: where it
+	// belongs (province), what it is about (service or procedure), and by what its KPIs are computed. Of a dossier that is
+	// what the acceptance says (reading rule 2). Fields that are rightly absent as often as not are not expected: the
+	// province of what may be national, the service of an authentication, the level of an organisation's account. Other
+	// lists are another version of the contract, as a range that is formed again must count the same.
+	expects, expectsAccepted []string
+	doc                      string
 }
 
 // Lengths in bytes.
@@ -59,6 +92,9 @@ const (
 	maxCode    = 64
 	maxProse   = 1024
 )
+
+// statusAccepted is the status of a dossier that is accepted.
+const statusAccepted = 2
 
 // maxExact is the largest integer up to which float64, and with it most readers of JSON, hold each.
 const maxExact = 1 << 53
@@ -106,7 +142,8 @@ func dossier(own ...field) []field {
 var eventTypes = []eventType{
 	{
 		name: "dossier.status", since: 1, table: dossierEvents, topic: dossierTopic, subject: true,
-		doc: "One step of a dossier; subject is the dossier.",
+		doc:     "One step of a dossier; subject is the dossier.",
+		expects: []string{"province_code", "service_id|procedure_code"}, expectsAccepted: []string{"channel", "portal", "due_at|statutory_limit"},
 		fields: dossier(
 			field{name: "status", kind: integerField, min: 1, max: 10, required: true, doc: "Status of the national portal: 1 registered, 2 accepted, 3 not accepted, 4 processing, 5 supplement required, 6 payment required, 7 withdrawn, 8 stopped, 9 completed, 10 result returned."},
 			field{name: "channel", kind: integerField, min: 1, max: 3, doc: "How it was submitted: 1 direct, 2 online, 3 postal; absent counts as direct."},
@@ -121,7 +158,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "dossier.document", since: 2, table: dossierEvents, topic: dossierTopic, subject: true,
-		doc: "One document of a dossier: a component that was submitted, or the result.",
+		doc:     "One document of a dossier: a component that was submitted, or the result.",
+		expects: []string{"province_code"},
 		fields: dossier(
 			field{name: "kind", kind: enumField, values: documentRoles, required: true, column: "doc_kind", doc: "A component that was submitted, or the result."},
 			field{name: "digitised", kind: flagField, doc: "Whether the document is digitised."},
@@ -133,7 +171,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "dossier.payment", since: 2, table: dossierEvents, topic: dossierTopic, subject: true,
-		doc: "One payment of a dossier, or the demand for it.",
+		doc:     "One payment of a dossier, or the demand for it.",
+		expects: []string{"province_code"},
 		fields: dossier(
 			field{name: "state", kind: enumField, values: paymentStates, required: true, column: "payment_state", doc: "State of the payment."},
 			field{name: "paid_online", kind: integerField, max: 2, doc: "0 not online, 1 gateway of the national portal, 2 gateway of a ministry or province."},
@@ -144,7 +183,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "dossier.rating", since: 2, table: dossierEvents, topic: dossierTopic, subject: true,
-		doc: "The applicant's rating of how a dossier was handled.",
+		doc:     "The applicant's rating of how a dossier was handled.",
+		expects: []string{"province_code"},
 		fields: dossier(
 			field{name: "like", kind: integerField, min: -1, max: 1, required: true, column: "likes", doc: "-1 dislike, 0 neither, 1 like."},
 			field{name: "score", kind: integerField, min: 1, max: 5, doc: "Score from 1 to 5."},
@@ -152,14 +192,16 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "dossier.sync", since: 2, table: dossierEvents, topic: dossierTopic, subject: true,
-		doc: "One synchronisation of a dossier with the national portal.",
+		doc:     "One synchronisation of a dossier with the national portal.",
+		expects: []string{"province_code"},
 		fields: dossier(
 			field{name: "on_time", kind: flagField, required: true, column: "sync_on_time", doc: "Whether it was synchronised in time."},
 		),
 	},
 	{
 		name: "auth.attempt", since: 1, table: authAttempts, topic: authenticationTopic,
-		doc: "One attempt at electronic authentication; subject is the session.",
+		doc:     "One attempt at electronic authentication; subject is the session.",
+		expects: []string{"province_code"},
 		fields: []field{
 			{name: "relying_party", kind: identifierField, max: maxCode, required: true, doc: "Agency that asked for the authentication."},
 			{name: "assurance_level", kind: integerField, min: 1, max: 4, required: true, doc: "Assurance level (Nghị định 69/2024/NĐ-CP)."},
@@ -171,7 +213,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "eid.account", since: 2, table: eidEvents, topic: authenticationTopic,
-		doc: "What happened to one electronic identity account; subject is the account.",
+		doc:     "What happened to one electronic identity account; subject is the account.",
+		expects: []string{"province_code"},
 		fields: []field{
 			{name: "action", kind: enumField, values: accountActions, required: true, column: "account_action", doc: "What happened."},
 			{name: "eid_level", kind: integerField, min: 1, max: 2, doc: "Level of the account; organisations have none."},
@@ -179,7 +222,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "wallet.document", since: 2, table: eidEvents, topic: authenticationTopic,
-		doc: "What happened to one document in a wallet. health_book and judicial_record are sensitive: no subject_pid, no commune_code.",
+		doc:     "What happened to one document in a wallet. health_book and judicial_record are sensitive: no subject_pid, no commune_code.",
+		expects: []string{"province_code"},
 		fields: []field{
 			{name: "kind", kind: enumField, values: documentKinds, required: true, column: "document_kind", doc: "Kind of document."},
 			{name: "action", kind: enumField, values: documentActions, required: true, column: "document_action", doc: "What happened."},
@@ -198,7 +242,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "data.quality", since: 2, table: registerEvents, topic: dataTopic, most: [2]string{"passing", "evaluated"},
-		doc: "The result of one quality rule over one database.",
+		doc:     "The result of one quality rule over one database.",
+		expects: []string{"field", "rule_id"},
 		fields: []field{
 			{name: "database", kind: identifierField, max: maxCode, required: true, doc: "Database that was measured."},
 			{name: "criterion", kind: enumField, values: criteria, required: true, doc: "đúng, đủ, sạch, sống or thống nhất."},
@@ -211,7 +256,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "petition.status", since: 2, table: registerEvents, topic: programmeTopic, subject: true,
-		doc: "One step of a petition or complaint; subject is the petition.",
+		doc:     "One step of a petition or complaint; subject is the petition.",
+		expects: []string{"province_code", "due_at"},
 		fields: []field{
 			{name: "status", kind: enumField, values: petitionStatuses, required: true, column: "petition_status", doc: "The step."},
 			{name: "class", kind: enumField, values: petitionClasses, column: "petition_class", doc: "About a regulation, or about the conduct of staff."},
@@ -221,7 +267,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "service.catalog", since: 2, table: registerEvents, topic: programmeTopic, either: [2]string{"service_id", "procedure_code"},
-		doc: "How a service is offered, nationally or in a province.",
+		doc:     "How a service is offered, nationally or in a province.",
+		expects: []string{"service_id|procedure_code", "list"},
 		fields: []field{
 			{name: "list", kind: enumField, values: lists, doc: "Smallest list that the service is in: E76 contains E53 contains E25."},
 			{name: "level", kind: enumField, values: serviceLevels, required: true, doc: "Online level that it is offered at."},
@@ -233,7 +280,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: "task.status", since: 2, table: registerEvents, topic: programmeTopic, subject: true,
-		doc: "The state of one task of the programme; subject is the task.",
+		doc:     "The state of one task of the programme; subject is the task.",
+		expects: []string{"due_at", "source_document"},
 		fields: []field{
 			{name: "status", kind: enumField, values: taskStatuses, required: true, column: "task_status", doc: "State of the task."},
 			{name: "lead_agency", kind: identifierField, max: maxCode, required: true, doc: "Agency that leads it."},
@@ -252,12 +300,12 @@ var eventTypes = []eventType{
 		},
 	},
 	{
-		name: "counter.report", since: 1, table: registerEvents, topic: programmeTopic,
+		name: "counter.report", since: 1, table: registerEvents, topic: programmeTopic, most: [2]string{"value", "denominator"}, mostSince: strictSince,
 		doc: "An official figure, as published.",
 		fields: []field{
 			{name: "metric_id", kind: identifierField, max: maxCode, required: true, doc: "A KPI's id where it is that KPI's figure."},
-			{name: "value", kind: numberField, min: -maxExact, required: true, doc: "The figure."},
-			{name: "denominator", kind: numberField, doc: "The known whole, 76 in \"49 of 76\"."},
+			{name: "value", kind: numberField, min: -maxExact, sign: notNegative, required: true, doc: "The figure; never more than denominator where that is given."},
+			{name: "denominator", kind: numberField, sign: positive, doc: "The known whole, 76 in \"49 of 76\"."},
 			{name: "qualifier", kind: enumField, values: qualifiers, doc: "exact, over (trên, hơn) or nearly (gần)."},
 			{name: "as_of", kind: dateField, required: true, doc: "Date that the figure holds for."},
 			{name: "source_ref", kind: proseField, max: maxProse, required: true, doc: "Document that it was published in."},
@@ -265,7 +313,8 @@ var eventTypes = []eventType{
 	},
 	{
 		name: voidType, since: 2, table: registerEvents, topic: programmeTopic, subject: true,
-		doc: "Takes an earlier event out of every KPI from now on; subject is the id of that event, which has the same source.",
+		doc:     "Takes an earlier event out of every KPI from now on; subject is the id of that event, which has the same source.",
+		expects: []string{"reason"},
 		fields: []field{
 			{name: "reason", kind: proseField, max: maxProse, column: "void_reason", doc: "Why."},
 		},

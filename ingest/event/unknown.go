@@ -87,6 +87,7 @@ func (d *Decoder) readUnknown(name []byte) bool {
 	s := &d.scan
 	begin := s.nameAt
 	s.watch, s.found = true, false
+	s.path = append(s.path[:0], name)
 	s.check(name)
 	ok := s.skip(fieldDepth)
 	s.watch = false
