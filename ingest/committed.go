@@ -7,18 +7,27 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"ioc.local/internal/cluster"
 	"ioc.local/internal/warehouse"
 )
 
 // StopReason tells why ingestion of a partition has to stop for an operator's decision, or nil when it can go on.
-func StopReason(ctx context.Context, cfg Config, client *warehouse.Client, topic string, id int) (*StoppedError, error) {
-	transport := &kafka.Transport{DialTimeout: kafkaTimeout}
+func StopReason(ctx context.Context, cfg Config, kafka *cluster.Cluster, client *warehouse.Client, topic string, id int) (*StoppedError, error) {
+	transport := kafka.Transport(clientID)
 	defer transport.CloseIdleConnections()
-	p := &partition{
-		topic: topic, id: id, cfg: cfg, as: membership{group: cfg.Group}, deps: Deps{Warehouse: client}, dialer: &kafka.Dialer{Timeout: kafkaTimeout},
-		offsets: offsetStore{client: &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: kafkaTimeout}, timeout: kafkaTimeout},
+	log, err := openLog(kafka, topic, id)
+	if err != nil {
+		return nil, err
 	}
-	_, err := p.establish(ctx)
+	defer log.close()
+	p := &partition{
+		topic: topic, id: id, cfg: cfg, as: membership{group: cfg.Group}, store: clickhouseStore{client}, log: log,
+		offsets: offsetStore{client: kafka.Client(transport, kafkaTimeout), timeout: kafkaTimeout},
+	}
+	at, err := p.establish(ctx)
+	if err == nil {
+		err = p.readable(ctx, at)
+	}
 	var stop *StoppedError
 	if errors.As(err, &stop) {
 		return stop, nil
@@ -28,10 +37,10 @@ func StopReason(ctx context.Context, cfg Config, client *warehouse.Client, topic
 
 // Committed calls each with the committed offset of every partition of the configured topics that has one:
 // everything below it is in ClickHouse. The topic is the incarnation that rows carry.
-func Committed(ctx context.Context, cfg Config, each func(incarnation string, partition int, offset int64)) error {
-	transport := &kafka.Transport{DialTimeout: kafkaTimeout}
+func Committed(ctx context.Context, cfg Config, from *cluster.Cluster, each func(incarnation string, partition int, offset int64)) error {
+	transport := from.Transport(clientID)
 	defer transport.CloseIdleConnections()
-	client := &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: kafkaTimeout}
+	client := from.Client(transport, kafkaTimeout)
 	answer, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: cfg.Topics})
 	if err != nil {
 		return fmt.Errorf("asking for the partitions of %v: %w", cfg.Topics, err)

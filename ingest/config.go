@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Config says what to read and how to cut it into ranges. Brokers, group and topics come from the section
-// kafka of the configuration, the rest from the section ingest.
+// Config says what to read and how to cut it into ranges. What a partition holds in memory is bounded: two ranges (see
+// MaxBytes), the identities (see DuplicateWindow), one answer of the broker, which is 8 MiB or one batch where that is
+// larger, at most 101 MiB, and one decompressed batch, 1 MiB as producers make them by default and at most 128 MiB. A
+// batch beyond that stops the partition. Group and topics come from the section kafka of the
+// configuration, the rest from the section ingest.
 type Config struct {
-	// Brokers are the host:port addresses that the consumer group bootstraps from.
-	Brokers []string `yaml:"-"`
 	// Group is the consumer group; its committed offsets are the state of ingestion.
 	Group string `yaml:"-"`
 	// Topics are read; any topic may carry any event type.
@@ -34,7 +35,6 @@ type Config struct {
 // DefaultConfig returns the values that suit a live wall: at most 300 ms of waiting, ranges of up to 131,072 events.
 func DefaultConfig() Config {
 	return Config{
-		Brokers:         []string{"127.0.0.1:9092"},
 		Group:           "ioc",
 		Topics:          []string{"ioc.dossier.v1", "ioc.authentication.v1", "ioc.data.v1", "ioc.programme.v1"},
 		DeadLetterTopic: "ioc.dead-letter.v1",
@@ -61,7 +61,6 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("ingest.%s: %s", key, want))
 		}
 	}
-	check(len(c.Brokers) > 0, "brokers", "name at least one broker")
 	check(c.Group != "", "group", "must not be empty")
 	check(len(c.Topics) > 0, "topics", "name at least one topic")
 	for _, topic := range c.Topics {

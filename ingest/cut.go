@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
 	"ioc.local/ingest/event"
 )
 
@@ -17,6 +15,10 @@ const maxGrowth = 2 * time.Second
 // busyWait is how long a range that is old enough grows at a time while the one before it is inserted.
 const busyWait = 20 * time.Millisecond
 
+// clockEvery is after how many records at hand the clock is read. To read it for each would cost a tenth of all that
+// ingestion does, on machines where that takes a system call.
+const clockEvery = 128
+
 // cut is one range, decoded.
 type cut struct {
 	// incarnation and partition are what its rows carry.
@@ -25,17 +27,14 @@ type cut struct {
 	// first is the committed offset that the range begins at.
 	first   int64
 	pending Pending
-	// last is its last record, and mark identifies it; nil when the log does not hold the last offset any more.
-	last   kafka.Message
+	// mark identifies the last record up to its end; nil when none was read since the partition was assigned.
 	mark   *Mark
 	batch  *event.Batch
 	counts [3]int // by event.Verdict
 	// unknown counts the unknown fields that were met first in this range.
 	unknown map[string]uint64
-	// oldest is the record time of its first record in Unix milliseconds.
+	// oldest is the record time of its first record in Unix milliseconds, 0 when it has none.
 	oldest int64
-	// end is the end of the log when the range was cut.
-	end int64
 	// reach is the record time of the oldest identity remembered.
 	reach int64
 }
@@ -46,8 +45,15 @@ type cutter struct {
 	fetch       *fetcher
 	decoder     *event.Decoder
 	seen        *identities
+	replays     *replays
 	incarnation string
-	now         func() time.Time
+	// now tells how long a range has been open; only differences of it count.
+	now func() time.Time
+	// judge gives the clock reading, in Unix milliseconds, that a new range's events are judged by, after that of the range
+	// before; or an error where the clock is wrong.
+	judge func(last int64) (int64, error)
+	// clock is the reading of the range before, 0 where that is not known.
+	clock int64
 	// failed is the error of a fetch that ended a range early.
 	failed error
 	// inserting is set while the range before this one is being inserted.
@@ -73,52 +79,56 @@ func (c *cutter) unknownSince() map[string]uint64 {
 }
 
 func newCutter(cfg Config, fetch *fetcher, decoder *event.Decoder, seen *identities, incarnation string) *cutter {
-	c := &cutter{cfg: cfg, fetch: fetch, decoder: decoder, seen: seen, incarnation: incarnation, now: time.Now, inserting: new(atomic.Bool)}
+	c := &cutter{cfg: cfg, fetch: fetch, decoder: decoder, seen: seen, replays: newReplays(), incarnation: incarnation, now: time.Now, inserting: new(atomic.Bool)}
 	c.isDuplicate = func(id event.Identity) bool { return c.seen.check(id, c.record.Time) }
 	return c
 }
 
-// next waits for records from first on and cuts a range when it is full or old enough. It returns nil
-// when ctx ends first.
+// next waits for records from first on and cuts a range when it is full or old enough. Offsets without a record, such as
+// those of markers of transactions, begin and end a range like records do. It returns nil when ctx ends first.
 func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cut, error) {
 	if c.failed != nil {
 		return nil, c.failed
 	}
 	for {
-		message, ok, err := c.fetch.read(ctx, c.cfg.FlushInterval)
+		record, err := c.fetch.read(ctx, c.cfg.FlushInterval)
 		if ctx.Err() != nil {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
+		if record == nil && c.fetch.position() <= first {
 			continue
 		}
 		opened := c.now()
-		result := c.open(batch, first, opened.UnixMilli(), message)
-		c.add(result, message)
-		for batch.Rows() < c.cfg.MaxRows && batch.Bytes() < c.cfg.MaxBytes {
-			age := c.now().Sub(opened)
-			left := c.cfg.FlushInterval - age
-			if left <= 0 {
-				if !c.inserting.Load() || age >= maxGrowth {
-					break
+		if c.clock, err = c.judge(c.clock); err != nil {
+			return nil, err
+		}
+		result := c.open(batch, first, c.clock)
+		c.add(result, record)
+		var left time.Duration
+		for n := 0; batch.Rows() < c.cfg.MaxRows && batch.Bytes() < c.cfg.MaxBytes; n++ {
+			if n%clockEvery == 0 || !c.fetch.ready() {
+				age := c.now().Sub(opened)
+				if left = c.cfg.FlushInterval - age; left <= 0 {
+					if !c.inserting.Load() || age >= maxGrowth {
+						break
+					}
+					left = busyWait // the range could not be inserted yet, so it may as well grow
 				}
-				left = busyWait // the range could not be inserted yet, so it may as well grow
 			}
-			message, ok, err := c.fetch.read(ctx, left)
-			if ctx.Err() != nil {
+			record, err := c.fetch.read(ctx, left)
+			if record == nil && ctx.Err() != nil {
 				return nil, nil
 			}
 			if err != nil {
 				c.failed = err // what is in hand is a range of the log as it was; the next call returns the error
 				break
 			}
-			if ok {
-				c.add(result, message)
-			}
+			c.add(result, record)
 		}
+		c.skipTo(result, c.fetch.position()-1)
 		c.close(result)
 		return result, nil
 	}
@@ -126,82 +136,76 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 
 // replay forms the recorded range again.
 func (c *cutter) replay(ctx context.Context, batch *event.Batch, first int64, pending Pending) (*cut, error) {
-	c.fetch.next = first
-	var result *cut
-	for position := first; position <= pending.Last; position = c.fetch.next {
-		message, ok, err := c.fetch.read(ctx, c.cfg.FlushInterval)
+	result := c.open(batch, first, pending.Clock)
+	for c.fetch.position() <= pending.Last {
+		record, err := c.fetch.read(ctx, c.cfg.FlushInterval)
 		if ctx.Err() != nil {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			if c.fetch.end <= pending.Last {
+		if record == nil {
+			if end := c.fetch.end; end >= 0 && end <= pending.Last {
 				return nil, stopped("the log ends at %d, within the recorded range %d..%d: it was truncated while it was read; %s",
-					c.fetch.end, first, pending.Last, remedy(c.fetch.topic, c.fetch.partition, first))
+					end, first, pending.Last, remedy(c.fetch.log.topic, c.fetch.log.partition, first))
 			}
 			continue
 		}
-		if message.Offset > pending.Last {
-			c.fetch.unread(message)
+		if record.Offset > pending.Last {
+			c.fetch.unread()
 			break
 		}
-		if result == nil {
-			result = c.open(batch, first, pending.Clock, message)
-		}
-		c.add(result, message)
+		c.add(result, record)
+		result.mark = c.fetch.lastMark()
 	}
-	if result == nil { // compaction left nothing of the range
-		batch.Reset(c.incarnation, int32(c.fetch.partition), pending.Clock)
-		result = c.empty(batch, first)
-	}
-	if result.pending.Last < pending.Last {
-		batch.Gap(result.pending.Last+1, pending.Last)
-	}
+	mark := result.mark
+	c.skipTo(result, pending.Last) // compaction may have left nothing of the range
 	c.close(result)
-	result.pending = pending
-	c.fetch.next = max(c.fetch.next, pending.Last+1)
+	result.pending, result.mark = pending, mark
 	return result, nil
 }
 
-func (c *cutter) open(batch *event.Batch, first, clock int64, message kafka.Message) *cut {
-	batch.Reset(c.incarnation, int32(c.fetch.partition), clock)
-	result := c.empty(batch, first)
-	result.oldest = message.Time.UnixMilli()
-	result.pending.Clock, result.pending.Contract, result.pending.Registry = clock, event.Version, c.decoder.Registry()
-	return result
-}
-
-func (c *cutter) empty(batch *event.Batch, first int64) *cut {
+func (c *cutter) open(batch *event.Batch, first, clock int64) *cut {
+	batch.Reset(c.incarnation, int32(c.fetch.log.partition), clock)
 	return &cut{
-		incarnation: c.incarnation, partition: c.fetch.partition, first: first, batch: batch, pending: Pending{Last: first - 1, Window: c.seen.window},
+		incarnation: c.incarnation, partition: c.fetch.log.partition, first: first, batch: batch,
+		pending: Pending{Last: first - 1, Clock: clock, Contract: event.Version, Registry: c.decoder.Registry(), Window: c.seen.window},
 	}
 }
 
-func (c *cutter) add(to *cut, message kafka.Message) {
-	if expected := to.pending.Last + 1; message.Offset > expected {
-		to.batch.Gap(expected, message.Offset-1)
+// add decodes a record, if there is one, into the range.
+func (c *cutter) add(to *cut, record *event.Record) {
+	if record == nil {
+		return
 	}
-	to.pending.Last = message.Offset
+	c.skipTo(to, record.Offset-1)
+	to.pending.Last = record.Offset
+	c.record = *record
 	// The time as the column holds it, so that a restored identity has the same.
-	c.record.Offset, c.record.Time = message.Offset, event.ClampTime(message.Time.UnixMilli())
-	c.record.Key, c.record.Value = message.Key, message.Value
-	c.record.Headers = c.record.Headers[:0]
-	for _, h := range message.Headers {
-		c.record.Headers = append(c.record.Headers, event.Header{Key: h.Key, Value: h.Value})
+	c.record.Time = event.ClampTime(record.Time)
+	if to.oldest == 0 {
+		to.oldest = c.record.Time
 	}
 	to.counts[c.decoder.Decode(to.batch, &c.record, c.isDuplicate)]++
-	to.last = message
+}
+
+// skipTo notes that the log holds nothing from the end of the range to an offset.
+func (c *cutter) skipTo(to *cut, last int64) {
+	if last > to.pending.Last {
+		to.batch.Gap(to.pending.Last+1, last)
+		to.pending.Last = last
+	}
 }
 
 func (c *cutter) close(result *cut) {
 	c.seen.trim()
-	if records := result.counts[0] + result.counts[1] + result.counts[2]; records > 0 && result.last.Offset == result.pending.Last {
-		result.mark = markOf(result.last)
+	c.replays.trim()
+	result.mark = c.fetch.lastMark()
+	if result.mark != nil && result.mark.Offset >= result.first {
+		result.pending.Mark = result.mark
 	}
-	result.pending.Token = rangeToken(c.incarnation, c.fetch.partition, result.first, result.pending.Last)
-	result.end = c.fetch.end
+	result.pending.Token = rangeToken(c.incarnation, c.fetch.log.partition, result.first, result.pending.Last)
 	result.reach = c.seen.reach()
 	result.unknown = c.unknownSince()
 }

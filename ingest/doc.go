@@ -35,11 +35,29 @@
 // which are in memory or read back from ClickHouse on assignment, and those before it in its own range.
 // A replay therefore decides the same, and drops nothing of its own half-written rows.
 //
+// # Dead letters sent again
+//
+// A dead letter that is sent again is a record of its own partition with a header that names its origin, the place where
+// it was rejected first. What becomes of it is a row of dead_letter_replays, in the same range and under the same token.
+// A letter that was settled at a lower offset, accepted or found to be a duplicate, is a duplicate; those letters are in
+// memory or read back on assignment, like identities, and by the same rule: a range that is formed again decides the same.
+//
 // # Voids
 //
 // An event.void takes another event of its source out of every KPI, wherever and whenever the two come. Dossiers and
 // registers are sets of events, of which voids are members like others. Rollups of counted facts are corrected behind
 // the protocol, by [Voids]: what is taken out is written down first, and each rollup says itself how far it has come.
+//
+// # Clocks
+//
+// Events are judged by one clock reading for each range, which is recorded with it: that of the machine when the range was
+// opened. A machine whose clock is more than a minute from ClickHouse's, or behind the partition's last recorded reading,
+// opens no range until they agree. How long a range is open is measured by the monotonic clock, which never jumps.
+//
+// # Pauses
+//
+// A pause (ioc pause) ends the work on a partition as a rebalance would, but the partition stays assigned: what is recorded
+// and not inserted by then is finished afterwards, by whoever owns the partition then.
 //
 // # Every offset has a row
 //

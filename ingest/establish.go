@@ -3,10 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"ioc.local/ingest/event"
 )
@@ -19,23 +16,31 @@ type start struct {
 	// incarnation is the number of the topic's life; name is what its rows carry.
 	incarnation int
 	name        string
+	// topic is the id that the topic has in Kafka.
+	topic topicID
 	// offset is the first offset that is not known to be in ClickHouse.
 	offset int64
 	// end is the end of the log.
 	end int64
 	// mark identifies the last record below offset, where that is known.
 	mark *Mark
+	// clock is the reading that the last range below offset was judged by, in Unix milliseconds; 0 where that is not known.
+	clock int64
 	// pending is the recorded range that begins at offset, if one was.
 	pending *Pending
 }
 
 // establish finds out where the partition continues, and refuses to guess: see [StoppedError].
 func (p *partition) establish(ctx context.Context) (start, error) {
-	incarnation, from, err := p.incarnation(ctx)
+	incarnation, from, err := p.store.Incarnation(ctx, p.topic, p.id)
 	if err != nil {
 		return start{}, err
 	}
 	at := start{incarnation: incarnation, name: incarnationName(p.topic, incarnation)}
+	if at.topic, err = p.log.lookup(ctx); err != nil {
+		return start{}, err
+	}
+	p.log.id = at.topic
 	first, end, err := p.offsets.bounds(ctx, p.topic, p.id)
 	if err != nil {
 		return start{}, err
@@ -51,10 +56,10 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 		meta, foreign = decodeMetadata(text, committed)
 	}
 	if committed >= 0 && foreign == nil && meta.Incarnation == incarnation {
-		at.offset, at.pending, at.mark = committed, meta.Pending, meta.Mark
+		at.offset, at.pending, at.mark, at.clock = committed, meta.Pending, meta.Mark, meta.Clock
 	} else {
 		// Nothing is committed for this life of the log, so nothing of it may be in ClickHouse either.
-		exist, err := p.rowsExist(ctx, at.name)
+		exist, err := p.store.RowsExist(ctx, at.name, p.id)
 		switch {
 		case err != nil:
 			return start{}, err
@@ -70,6 +75,8 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 		}
 	}
 	switch {
+	case foreign == nil && meta.Incarnation == incarnation && meta.Topic != "" && at.topic != topicID{} && meta.Topic != at.topic.String():
+		return start{}, stopped("the topic %s was recreated: its id is %s now and was %s; %s", p.topic, at.topic, meta.Topic, remedy(p.topic, p.id, first))
 	case at.offset > end:
 		return start{}, stopped("the committed offset %d is beyond the end of the log at %d: the topic was recreated or truncated; %s",
 			at.offset, end, remedy(p.topic, p.id, first))
@@ -86,13 +93,21 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 		return start{}, stopped("the recorded range %s was judged by another registry of sources (%q, now %q): start once with the registry as it was to finish the range, or %s",
 			at.pending.Token, at.pending.Registry, p.registry, remedy(p.topic, p.id, at.offset))
 	}
-	if at.mark != nil && at.mark.Offset >= first {
-		replaced, err := p.replaced(ctx, at.mark)
+	marks := []*Mark{at.mark}
+	if at.pending != nil {
+		marks = append(marks, at.pending.Mark)
+	}
+	for _, mark := range marks {
+		if mark == nil || mark.Offset < first {
+			continue
+		}
+		replaced, err := p.replaced(ctx, mark)
 		if err != nil {
 			return start{}, err
 		}
 		if replaced {
-			return start{}, stopped("the record at offset %d is not the one that was read there: the topic was recreated; %s", at.mark.Offset, remedy(p.topic, p.id, first))
+			return start{}, stopped("the record at offset %d is not the one that was read there: the topic was recreated, or a new leader had another log; %s",
+				mark.Offset, remedy(p.topic, p.id, first))
 		}
 	}
 	return at, nil
@@ -101,25 +116,18 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 // replaced tells whether the log holds another record where mark was read. A record that is gone, as
 // compaction takes them, says nothing.
 func (p *partition) replaced(ctx context.Context, mark *Mark) (bool, error) {
-	fetch := &fetcher{dialer: p.dialer, brokers: p.cfg.Brokers, topic: p.topic, partition: p.id, next: mark.Offset}
-	defer fetch.close()
-	message, ok, err := fetch.read(ctx, kafkaTimeout)
+	fetch := newFetcher(p.log, mark.Offset, nil)
+	record, err := fetch.read(ctx, kafkaTimeout)
 	if err != nil {
 		return false, fmt.Errorf("looking at the last record read: %w", err)
 	}
-	return ok && message.Offset == mark.Offset && *markOf(message) != *mark, nil
+	return record != nil && record.Offset == mark.Offset && *fetch.lastMark() != *mark, nil
 }
 
-// incarnation returns the newest life of the partition's log that an operator accepted, 0 for the first.
-func (p *partition) incarnation(ctx context.Context) (number int, from int64, err error) {
-	var n uint32
-	var offset uint64
-	row := p.deps.Warehouse.Conn().QueryRow(ctx,
-		"SELECT max(incarnation), argMax(first_offset, incarnation) FROM topic_incarnations WHERE topic = ? AND partition = ?", p.topic, uint32(p.id))
-	if err := row.Scan(&n, &offset); err != nil {
-		return 0, 0, fmt.Errorf("reading topic_incarnations: %w", err)
-	}
-	return int(n), int64(offset), nil
+// readable looks whether a record can be read where the partition continues. It does not wait for one.
+func (p *partition) readable(ctx context.Context, at start) error {
+	_, err := newFetcher(p.log, at.offset, nil).read(ctx, 0)
+	return err
 }
 
 // incarnationName is the value of the column topic.
@@ -128,28 +136,6 @@ func incarnationName(topic string, incarnation int) string {
 		return topic
 	}
 	return fmt.Sprintf("%s@%d", topic, incarnation)
-}
-
-func (p *partition) rowsExist(ctx context.Context, name string) (bool, error) {
-	var exist bool
-	row := p.deps.Warehouse.Conn().QueryRow(ctx, `SELECT count() > 0 FROM (
-		SELECT 1 FROM source_activity WHERE topic = {topic:String} AND partition = {partition:UInt32}
-		UNION ALL SELECT 1 FROM dead_letters WHERE topic = {topic:String} AND partition = {partition:UInt32} LIMIT 1
-		UNION ALL SELECT 1 FROM skipped_offsets WHERE topic = {topic:String} AND partition = {partition:UInt32} LIMIT 1)`,
-		clickhouse.Named("topic", name), clickhouse.Named("partition", fmt.Sprint(p.id)))
-	if err := row.Scan(&exist); err != nil {
-		return false, fmt.Errorf("looking for rows of %s/%d: %w", name, p.id, err)
-	}
-	return exist, nil
-}
-
-// allEvents selects what identifies the events of all tables.
-func allEvents() string {
-	var selects []string
-	for _, table := range event.Tables() {
-		selects = append(selects, "SELECT source, event_id, record_time, offset, topic, partition FROM "+table)
-	}
-	return strings.Join(selects, " UNION ALL ")
 }
 
 // restore reads the newest accepted identities below offset back from ClickHouse.
@@ -161,41 +147,11 @@ func (p *partition) restore(ctx context.Context, at start, size int, decoder *ev
 	}
 	ctx, cancel := context.WithTimeout(ctx, restoreTimeout)
 	defer cancel()
-	// Rejected and skipped offsets take no place in the window, so look further back until it is full.
-	for reach := 2 * int64(size); ; reach *= 4 {
-		from := max(0, at.offset-reach)
-		rows, err := p.deps.Warehouse.Conn().Query(ctx, `SELECT source, event_id, toUnixTimestamp64Milli(record_time), offset FROM (`+allEvents()+`)
-			WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {from:UInt64} AND offset < {to:UInt64}
-			ORDER BY offset DESC LIMIT {window:UInt64}`,
-			clickhouse.Named("topic", at.name), clickhouse.Named("partition", fmt.Sprint(p.id)),
-			clickhouse.Named("from", fmt.Sprint(from)), clickhouse.Named("to", fmt.Sprint(at.offset)),
-			clickhouse.Named("window", fmt.Sprint(size)))
-		if err != nil {
-			return nil, fmt.Errorf("restoring identities: %w", err)
-		}
-		found := make([]identity, 0, 1024)
-		for rows.Next() {
-			var source, id string
-			var time int64
-			var offset uint64
-			if err := rows.Scan(&source, &id, &time, &offset); err != nil {
-				_ = rows.Close()
-				return nil, fmt.Errorf("restoring identities: %w", err)
-			}
-			found = append(found, identity{id: decoder.Identify([]byte(source), []byte(id)), time: time})
-		}
-		if err := rows.Close(); err != nil {
-			return nil, fmt.Errorf("restoring identities: %w", err)
-		}
-		if err := rows.Err(); err != nil {
-			return nil, fmt.Errorf("restoring identities: %w", err)
-		}
-		if len(found) < size && from > 0 {
-			continue
-		}
-		for i := len(found) - 1; i >= 0; i-- {
-			window.check(found[i].id, found[i].time)
-		}
-		return window, nil
+	err := p.store.Identities(ctx, at.name, p.id, at.offset, size, func(source, id string, time int64) {
+		window.check(decoder.Identify([]byte(source), []byte(id)), time)
+	})
+	if err != nil {
+		return nil, err
 	}
+	return window, nil
 }

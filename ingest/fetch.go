@@ -4,124 +4,111 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	"ioc.local/ingest/event"
 )
 
 const (
-	fetchMaxBytes = 8 << 20
-	// networkSlack is what a fetch may take on top of the wait that the broker was asked for.
-	networkSlack = 10 * time.Second
+	// movePatience is how long a leader that moves, or a connection that breaks, is nothing to tell: a broker that is
+	// restarted hands its partitions over in less.
+	movePatience = 5 * time.Second
+	// movePause is how long the new leader is waited for before it is looked up again.
+	movePause = 100 * time.Millisecond
 )
 
-// fetcher reads the records of one partition in offset order with kafka-go's batch reader. It reads
-// message by message because the headers, which tell the content mode, come in no cheaper way.
+// fetcher reads the records of one partition in the order of their offsets.
 type fetcher struct {
-	dialer    *kafka.Dialer
-	brokers   []string
-	topic     string
-	partition int
-
-	next  int64 // offset wanted next
-	end   int64 // end of the log as of the last fetch
-	conn  *kafka.Conn
-	batch *kafka.Batch
-	held  *kafka.Message
-	stop  func() bool
-	// seen is told the end of the log after each fetch.
+	log     *partitionLog
+	records *records
+	// end is the end of the log as of the last answer, -1 before the first.
+	end int64
+	// seen is told the end of the log after each answer.
 	seen func(end int64)
+
+	// last is the record that was returned last, while its memory is valid; mark is of the one before that.
+	last *event.Record
+	mark *Mark
+	held bool
+	// answered is when the broker last answered, and byID whether it compared the topic's id then.
+	answered time.Time
+	byID     bool
 }
 
-// read returns the next record, or nothing when none arrived within wait. After an error the next call
-// connects again.
-func (f *fetcher) read(ctx context.Context, wait time.Duration) (kafka.Message, bool, error) {
-	if f.held != nil {
-		message := *f.held
-		f.held = nil
-		return message, true, nil
-	}
-	if f.batch == nil {
-		if err := f.fetch(ctx, wait); err != nil {
-			f.close()
-			return kafka.Message{}, false, err
-		}
-	}
-	message, err := f.batch.ReadMessage()
-	if err == nil {
-		f.next = message.Offset + 1
-		return message, true, nil
-	}
-	if skipped := f.batch.Offset(); skipped > f.next && errors.Is(err, io.EOF) {
-		f.next = skipped // the log ends its batch with offsets that hold no record
-	}
-	closed := f.batch.Close()
-	f.batch = nil
-	if errors.Is(err, io.EOF) || errors.Is(err, kafka.RequestTimedOut) {
-		if closed == nil || errors.Is(closed, io.EOF) || errors.Is(closed, kafka.RequestTimedOut) {
-			return kafka.Message{}, false, nil
-		}
-		err = closed
-	}
-	f.close()
-	return kafka.Message{}, false, fmt.Errorf("reading %s/%d at %d: %w", f.topic, f.partition, f.next, err)
+func newFetcher(log *partitionLog, from int64, seen func(end int64)) *fetcher {
+	return &fetcher{log: log, records: newRecords(from), end: -1, seen: seen}
 }
 
-// unread puts a record back; the next read returns it.
-func (f *fetcher) unread(message kafka.Message) { f.held = &message }
+// position is the first offset that was not read. Below it, what was not returned is a gap: the log has no record for
+// consumers there.
+func (f *fetcher) position() int64 { return f.records.position }
 
-func (f *fetcher) fetch(ctx context.Context, wait time.Duration) error {
-	if f.conn == nil {
-		if err := f.connect(ctx); err != nil {
-			return err
+// read returns the next record, or nil when none arrived within wait. It is valid until the next call.
+func (f *fetcher) read(ctx context.Context, wait time.Duration) (*event.Record, error) {
+	if f.held {
+		f.held = false
+		return f.last, nil
+	}
+	if f.last != nil && f.records.left == 0 { // its memory will be used again
+		f.mark, f.last = markOf(f.last, f.records.stamp), nil
+	}
+	if f.records.drained() {
+		if answered, err := f.fetch(ctx, wait); err != nil || !answered {
+			return nil, err
 		}
 	}
-	if err := f.conn.SetReadDeadline(time.Now().Add(wait + networkSlack)); err != nil {
-		return fmt.Errorf("reading %s/%d: %w", f.topic, f.partition, err)
+	size, before := len(f.records.batches), f.records.position
+	record, err := f.records.next()
+	if err == nil && record == nil && f.records.position == before && size > 0 {
+		err = &unreadableError{offset: before, after: -1, reason: fmt.Sprintf("the broker's answer of %d bytes has no whole batch with this offset", size)}
 	}
-	if _, err := f.conn.Seek(f.next, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
-		return fmt.Errorf("seeking %s/%d to %d: %w", f.topic, f.partition, f.next, err)
+	if err != nil {
+		f.records.drop()
+		return nil, f.explain(err)
 	}
-	f.batch = f.conn.ReadBatchWith(kafka.ReadBatchConfig{
-		MinBytes: 1, MaxBytes: fetchMaxBytes, MaxWait: wait, IsolationLevel: kafka.ReadCommitted,
-	})
-	if err := f.batch.Err(); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, kafka.RequestTimedOut) {
-		return fmt.Errorf("fetching %s/%d at %d: %w", f.topic, f.partition, f.next, err)
+	f.last = record
+	return record, nil
+}
+
+// explain stops the partition where the log cannot be read. It is tried again then, since another replica may have a
+// good copy, but only an operator can say that the records are given up.
+func (f *fetcher) explain(err error) error {
+	var unreadable *unreadableError
+	if !errors.As(err, &unreadable) {
+		return err
 	}
-	f.end = f.batch.HighWaterMark()
+	return stopped("%s/%d cannot be read at %v; %s", f.log.topic, f.log.partition, unreadable,
+		remedy(f.log.topic, f.log.partition, max(unreadable.after, unreadable.offset+1)))
+}
+
+// ready tells whether the next record is at hand.
+func (f *fetcher) ready() bool { return f.records.left > 0 }
+
+// unread makes the next read return the last record again.
+func (f *fetcher) unread() { f.held = true }
+
+// lastMark identifies the last record that was returned; it is nil when there was none.
+func (f *fetcher) lastMark() *Mark {
+	if f.last != nil {
+		return markOf(f.last, f.records.stamp)
+	}
+	return f.mark
+}
+
+// fetch gets the next response. It returns false when there is none yet but may be soon.
+func (f *fetcher) fetch(ctx context.Context, wait time.Duration) (answered bool, err error) {
+	response, byID, err := f.log.fetch(ctx, f.position(), f.records.epoch, wait)
+	if errors.Is(err, errMoved) && f.byID && time.Since(f.answered) < movePatience {
+		sleep(ctx, min(wait, movePause))
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("fetching %s/%d at %d: %w", f.log.topic, f.log.partition, f.position(), err)
+	}
+	f.answered, f.byID, f.end = time.Now(), byID, response.HighWatermark
 	if f.seen != nil {
 		f.seen(f.end)
 	}
-	return nil
-}
-
-func (f *fetcher) connect(ctx context.Context) error {
-	var errs []error
-	for _, broker := range f.brokers {
-		dialCtx, cancel := context.WithTimeout(ctx, networkSlack)
-		conn, err := f.dialer.DialLeader(dialCtx, "tcp", broker, f.topic, f.partition)
-		cancel()
-		if err == nil {
-			f.conn = conn
-			// A read must not outlive ctx: the generation waits for its readers.
-			f.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-			return nil
-		}
-		errs = append(errs, err)
-	}
-	return fmt.Errorf("connecting to the leader of %s/%d: %w", f.topic, f.partition, errors.Join(errs...))
-}
-
-// close drops the connection; a later read connects again.
-func (f *fetcher) close() {
-	if f.batch != nil {
-		_ = f.batch.Close()
-		f.batch = nil
-	}
-	if f.conn != nil {
-		f.stop()
-		_ = f.conn.Close()
-		f.conn = nil
-	}
+	f.records.load(response)
+	return true, nil
 }

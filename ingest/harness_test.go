@@ -16,6 +16,7 @@ import (
 	"ioc.local/ingest"
 	"ioc.local/ingest/event"
 	"ioc.local/internal/broker/brokertest"
+	"ioc.local/internal/cluster"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/enginetest"
@@ -30,6 +31,8 @@ type harness struct {
 	broker string
 	data   *reference.Data
 	base   time.Time
+	// registry has the metrics of the ingester that was started last.
+	registry *prometheus.Registry
 	// health is a string: what the ingester reports, empty when it is well.
 	health atomic.Value
 }
@@ -54,17 +57,29 @@ func newHarness(t testing.TB, topics map[string]int) *harness {
 
 func (h *harness) config(topics ...string) ingest.Config {
 	cfg := ingest.DefaultConfig()
-	cfg.Brokers, cfg.Topics, cfg.DeadLetterTopic = []string{h.broker}, topics, "dead"
+	cfg.Topics, cfg.DeadLetterTopic = topics, "dead"
 	cfg.FlushInterval = 50 * time.Millisecond
 	return cfg
 }
 
-// run starts an ingester and returns a function that stops it and waits for its end.
-func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
+// cluster is how the broker is reached.
+func (h *harness) cluster() *cluster.Cluster {
+	h.t.Helper()
+	reached, err := cluster.New(cluster.Config{Brokers: []string{h.broker}}, cluster.Deps{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return reached
+}
+
+// deps is what an ingester works with here.
+func (h *harness) deps() ingest.Deps {
 	h.t.Helper()
 	hash := event.NewIdentityHash()
-	i, err := ingest.New(cfg, ingest.Deps{
-		Logger: zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel)), Registry: prometheus.NewRegistry(), Warehouse: h.db.Client, Calendar: h.data.Calendar(),
+	h.registry = prometheus.NewRegistry()
+	return ingest.Deps{
+		Cluster: h.cluster(),
+		Logger:  zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel)), Registry: h.registry, Warehouse: h.db.Client, Calendar: h.data.Calendar(),
 		NewDecoder: func() *event.Decoder { return event.NewDecoder(h.data, event.Options{Identity: hash}) },
 		Report: func(err error) {
 			text := ""
@@ -73,10 +88,28 @@ func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
 			}
 			h.health.Store(text)
 		},
-	})
+	}
+}
+
+// run starts an ingester and returns a function that stops it and waits for its end.
+func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
+	h.t.Helper()
+	return h.runWith(cfg, h.deps())
+}
+
+// runWith is run with other parts.
+func (h *harness) runWith(cfg ingest.Config, deps ingest.Deps) (i *ingest.Ingester, stop func()) {
+	h.t.Helper()
+	i, err := ingest.New(cfg, deps)
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return i, h.start(i)
+}
+
+// start runs an ingester until stop, or the test's end.
+func (h *harness) start(i *ingest.Ingester) (stop func()) {
+	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- i.Run(ctx) }()
@@ -92,7 +125,7 @@ func (h *harness) run(cfg ingest.Config) (i *ingest.Ingester, stop func()) {
 		}
 	}
 	h.t.Cleanup(stop)
-	return i, stop
+	return stop
 }
 
 // problem is what the ingester reports of its health.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/cluster"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 )
@@ -21,12 +23,17 @@ import (
 // kafkaTimeout bounds one request to the broker.
 const kafkaTimeout = 10 * time.Second
 
+// clientID names the connections of ingestion in the broker's logs, metrics and quotas.
+const clientID = "ioc-ingest"
+
 // Deps are what an Ingester works with.
 type Deps struct {
 	// Logger receives what an operator should know.
 	Logger *zap.Logger
 	// Registry receives the metrics.
 	Registry prometheus.Registerer
+	// Cluster is the Kafka cluster that is read.
+	Cluster *cluster.Cluster
 	// Warehouse is the ClickHouse that the schema was applied to.
 	Warehouse *warehouse.Client
 	// NewDecoder makes the decoder of one partition.
@@ -35,15 +42,22 @@ type Deps struct {
 	Calendar *reference.Calendar
 	// Report is told the health of ingestion: nil when it is well.
 	Report func(error)
+	// Note is told what an operator should know although nothing is wrong, as who has paused what; empty takes it back. It
+	// may be nil.
+	Note func(string)
 }
 
 // Ingester reads the topics of one consumer group, as one member of it, into ClickHouse.
 type Ingester struct {
-	cfg     Config
-	deps    Deps
-	metrics *metrics
-	status  *statusBoard
-	voids   *Voids
+	cfg      Config
+	deps     Deps
+	metrics  *metrics
+	status   *statusBoard
+	voids    *Voids
+	store    store
+	now      func() time.Time
+	controls *controls
+	clock    *clock
 }
 
 // New checks the configuration and registers the metrics.
@@ -60,7 +74,14 @@ func New(cfg Config, deps Deps) (*Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ingester{cfg: cfg, deps: deps, metrics: m, status: status, voids: voids}, nil
+	status.note = deps.Note
+	i := &Ingester{cfg: cfg, deps: deps, metrics: m, status: status, voids: voids, store: clickhouseStore{deps.Warehouse}, now: time.Now}
+	i.controls = newControls(func(ctx context.Context) ([]warehouse.Pause, error) { return i.store.Pauses(ctx) }, deps.Logger)
+	i.clock = newClock(func(ctx context.Context) (time.Time, error) { return i.store.Now(ctx) }, func() time.Time { return i.now() }, deps.Logger)
+	if err := deps.Registry.Register(i.clock.collector()); err != nil {
+		return nil, fmt.Errorf("registering ingestion metrics: %w", err)
+	}
+	return i, nil
 }
 
 // Status says where each assigned partition stands.
@@ -72,22 +93,24 @@ func (i *Ingester) Status() Status { return i.status.snapshot() }
 func (i *Ingester) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return i.voids.Run(ctx) })
+	group.Go(func() error { return i.controls.run(ctx) })
+	group.Go(func() error { return i.clock.run(ctx) })
 	group.Go(func() error { return i.consume(ctx) })
 	return group.Wait()
 }
 
 // consume is a member of the group until ctx ends.
 func (i *Ingester) consume(ctx context.Context) error {
-	transport := &kafka.Transport{DialTimeout: kafkaTimeout, MetadataTTL: 10 * time.Second}
+	transport := i.deps.Cluster.Transport(clientID)
 	defer transport.CloseIdleConnections()
-	client := &kafka.Client{Addr: kafka.TCP(i.cfg.Brokers...), Transport: transport, Timeout: kafkaTimeout}
-	letters := newLetterbox(i.cfg, transport, i.metrics, i.deps.Logger)
+	client := i.deps.Cluster.Client(transport, kafkaTimeout)
+	letters := newLetterbox(i.cfg, i.deps.Cluster.Addr(), transport, i.metrics, i.deps.Logger)
 	defer letters.close()
 	write := &writer{
-		client: i.deps.Warehouse, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout,
+		store: i.store, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout,
 		slots: semaphore.NewWeighted(maxInserts), dossiers: semaphore.NewWeighted(1), metrics: i.metrics, logger: i.deps.Logger,
 	}
-	dialer := &kafka.Dialer{Timeout: kafkaTimeout, DualStack: true}
+	dialer := i.deps.Cluster.Dialer(clientID)
 	registry := i.deps.NewDecoder().Registry()
 	for ctx.Err() == nil {
 		present, err := i.topics(ctx, client)
@@ -109,21 +132,25 @@ func (i *Ingester) consume(ctx context.Context) error {
 // created later is read without a restart.
 const topicPoll = 5 * time.Second
 
-// topics lists the configured topics that exist. One that does not is unhealthy, but the others are read.
-func (i *Ingester) topics(ctx context.Context, client *kafka.Client) (present []string, err error) {
+// topics gives the number of partitions of each configured topic that exists. One that does not is unhealthy, but the
+// others are read.
+func (i *Ingester) topics(ctx context.Context, client *kafka.Client) (present map[string]int, err error) {
 	answer, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: i.cfg.Topics})
 	if err != nil {
-		return nil, fmt.Errorf("asking for the topics: %w", err)
+		if clearer := i.deps.Cluster.Ping(ctx); clearer != nil {
+			err = clearer
+		}
+		return nil, fmt.Errorf("Kafka: asking for the topics: %w", err)
 	}
 	var missing []error
+	present = map[string]int{}
 	for _, topic := range answer.Topics {
 		if topic.Error != nil {
 			missing = append(missing, fmt.Errorf("topic %s: %w", topic.Name, topic.Error))
 			continue
 		}
-		present = append(present, topic.Name)
+		present[topic.Name] = len(topic.Partitions)
 	}
-	slices.Sort(present)
 	err = errors.Join(missing...)
 	i.status.topicHealth(err)
 	if len(present) == 0 {
@@ -132,19 +159,21 @@ func (i *Ingester) topics(ctx context.Context, client *kafka.Client) (present []
 	return present, nil
 }
 
-// session is a member of the group for the given topics until ctx ends or other topics exist.
-func (i *Ingester) session(ctx context.Context, topics []string, registry string, client *kafka.Client, dialer *kafka.Dialer, write *writer, letters *letterbox) error {
+// session is a member of the group for the given topics until ctx ends, or other topics or partitions exist.
+func (i *Ingester) session(ctx context.Context, topics map[string]int, registry string, client *kafka.Client, dialer *kafka.Dialer, write *writer, letters *letterbox) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	balance := &balancer{}
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: i.cfg.Group, Brokers: i.cfg.Brokers, Topics: topics, Dialer: dialer,
+		ID: i.cfg.Group, Brokers: i.deps.Cluster.Brokers(), Topics: slices.Sorted(maps.Keys(topics)), Dialer: dialer,
 		HeartbeatInterval: i.cfg.SessionTimeout / 5, SessionTimeout: i.cfg.SessionTimeout,
 		// The previous owner may finish an insert that is under way. Not longer: a member that dies
 		// while the group rebalances holds up all others for this time.
-		RebalanceTimeout:      2 * lingerGrace,
-		WatchPartitionChanges: true, PartitionWatchInterval: topicPoll,
+		RebalanceTimeout: 2 * lingerGrace,
+		// Partitions are watched below: kafka-go would ask for them over the connection of the heartbeats, which
+		// would wait for the answer.
 		JoinGroupBackoff: time.Second, Timeout: kafkaTimeout,
-		GroupBalancers: []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}},
+		GroupBalancers: []kafka.GroupBalancer{balance},
 		ErrorLogger:    kafka.LoggerFunc(i.deps.Logger.Sugar().Debugf),
 	})
 	if err != nil {
@@ -156,8 +185,8 @@ func (i *Ingester) session(ctx context.Context, topics []string, registry string
 		defer close(watched)
 		for sleep(ctx, topicPoll) {
 			// A broker that does not answer is the group's concern.
-			if now, err := i.topics(ctx, client); err == nil && !slices.Equal(now, topics) {
-				i.deps.Logger.Info("other topics exist now, the group is joined again", zap.Strings("topics", now))
+			if now, err := i.topics(ctx, client); err == nil && (!maps.Equal(now, topics) || balance.missed(now)) {
+				i.deps.Logger.Info("other topics or partitions exist than are read, the group is joined again", zap.Any("partitions", now))
 				cancel()
 			}
 		}
@@ -171,7 +200,7 @@ func (i *Ingester) session(ctx context.Context, topics []string, registry string
 		}
 		if err != nil {
 			i.metrics.groupErrors.Inc()
-			i.status.groupHealth(fmt.Errorf("joining the consumer group %s: %w", i.cfg.Group, err))
+			i.status.groupHealth(fmt.Errorf("Kafka: joining the consumer group %s: %w", i.cfg.Group, err))
 			i.deps.Logger.Warn("joining the consumer group failed and is tried again", zap.Error(err))
 			sleep(ctx, time.Second)
 			continue
@@ -182,8 +211,8 @@ func (i *Ingester) session(ctx context.Context, topics []string, registry string
 		for topic, assignments := range generation.Assignments {
 			for _, assignment := range assignments {
 				p := &partition{
-					topic: topic, id: assignment.ID, registry: registry, as: as, cfg: i.cfg, deps: i.deps, dialer: dialer,
-					offsets: offsetStore{client: client, timeout: kafkaTimeout}, writer: write, letters: letters,
+					topic: topic, id: assignment.ID, registry: registry, as: as, cfg: i.cfg, deps: i.deps,
+					offsets: offsetStore{client: client, timeout: kafkaTimeout}, store: i.store, now: i.now, controls: i.controls, clock: i.clock, writer: write, letters: letters,
 					metrics: i.metrics, status: i.status,
 					logger: i.deps.Logger.With(zap.String("topic", topic), zap.Int("partition", assignment.ID)),
 				}

@@ -2,16 +2,17 @@ package ingest
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
+	"net"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/deadletter"
 )
 
 // letterbox sends rejected records to the dead-letter topic, at least once, keyed by their origin. It is
@@ -20,14 +21,18 @@ type letterbox struct {
 	writer  *kafka.Writer
 	metrics *metrics
 	logger  *zap.Logger
+
+	mu sync.Mutex
+	// refused is since when the broker has refused letters, lastRefused when it did so last.
+	refused, lastRefused time.Time
 }
 
-func newLetterbox(cfg Config, transport *kafka.Transport, m *metrics, logger *zap.Logger) *letterbox {
+func newLetterbox(cfg Config, addr net.Addr, transport *kafka.Transport, m *metrics, logger *zap.Logger) *letterbox {
 	if cfg.DeadLetterTopic == "" {
 		return &letterbox{metrics: m, logger: logger}
 	}
 	return &letterbox{metrics: m, logger: logger, writer: &kafka.Writer{
-		Addr: kafka.TCP(cfg.Brokers...), Topic: cfg.DeadLetterTopic, Balancer: &kafka.Hash{}, Transport: transport,
+		Addr: addr, Topic: cfg.DeadLetterTopic, Balancer: &kafka.Hash{}, Transport: transport,
 		RequiredAcks: kafka.RequireAll, MaxAttempts: 1, BatchTimeout: time.Millisecond, WriteTimeout: kafkaTimeout, ReadTimeout: kafkaTimeout,
 	}}
 }
@@ -38,83 +43,133 @@ func (l *letterbox) close() {
 	}
 }
 
-// send delivers the rejections of a range. It holds on while the broker does not answer. A letter that
-// the broker refuses for good (no such topic, no permission, too large) is counted and left out: a bad
-// record never stops a partition, and the record itself is still where it came from.
+// outgoing is a letter under way.
+type outgoing struct {
+	place     event.Place
+	rejection *event.Rejection
+	message   kafka.Message
+	// bare says that its payload was left out.
+	bare bool
+}
+
+// send delivers the rejections of a range; topic is the incarnation that its rows carry. It holds on while the broker
+// does not answer. A letter that is too large for the topic goes without its payload. One that the broker refuses for
+// good (no such topic, no permission) is counted and left out: a bad record never stops a partition, its facts are in
+// the table, and the record itself is still where it came from.
 func (l *letterbox) send(ctx context.Context, topic string, partition int, rejections []event.Rejection) error {
 	if l.writer == nil || len(rejections) == 0 {
 		return nil
 	}
-	messages := make([]kafka.Message, 0, len(rejections))
+	letters := make([]outgoing, len(rejections))
 	for i := range rejections {
-		messages = append(messages, letter(topic, partition, &rejections[i]))
+		r := &rejections[i]
+		place := event.Place{Topic: topic, Partition: int32(partition), Offset: r.Offset}
+		letters[i] = outgoing{place: place, rejection: r, message: deadletter.Message(place, r)}
+		if letters[i].bare = r.KeepPayload && len(letters[i].message.Value) < len(r.Payload); letters[i].bare {
+			l.metrics.lettersBare.Inc()
+		}
 	}
-	started := time.Now()
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		lingering, cancel := linger(ctx, lingerGrace)
-		err := l.writer.WriteMessages(lingering, messages...)
-		cancel()
+	one := false // the broker refused several at once as too large: only by itself a letter shows whether it is
+	for pause := 50 * time.Millisecond; ; {
+		batch := letters
+		if one {
+			batch = letters[:1]
+		}
+		failed, again, err := l.attempt(ctx, batch)
+		rest := letters[len(batch):]
+		letters = append(failed, rest...)
+		if len(letters) == 0 {
+			return nil
+		}
 		if err == nil {
-			return nil
+			continue // the next one
 		}
-		var failed []kafka.Message
-		var tooLarge kafka.MessageTooLargeError
-		var perMessage kafka.WriteErrors
-		switch {
-		case errors.As(err, &tooLarge):
-			l.metrics.lettersLost.Inc()
-			failed = tooLarge.Remaining
-		case refused(err) && time.Since(started) > refusalGrace:
-			l.metrics.lettersLost.Add(float64(len(messages)))
-		case errors.As(err, &perMessage):
-			for i, e := range perMessage {
-				if e != nil && refused(e) && time.Since(started) > refusalGrace {
-					l.metrics.lettersLost.Inc()
-				} else if e != nil {
-					failed = append(failed, messages[i])
-				}
-			}
-		default:
-			failed = messages
+		if again == atOnce {
+			one = true
+			continue
 		}
-		l.logger.Warn("dead letters were not taken by the broker", zap.Int("again", len(failed)), zap.Error(err))
-		if messages = failed; len(messages) == 0 {
-			return nil
-		}
+		l.logger.Warn("dead letters were not taken by the broker", zap.Int("again", len(letters)), zap.Error(err))
 		if !sleep(ctx, pause) {
 			return fmt.Errorf("sending dead letters: %w", err)
 		}
+		pause = min(2*pause, 5*time.Second)
 	}
 }
 
-// refusalGrace is how long a refusal is taken for a passing one: a broker that starts does not know its topics yet.
-const refusalGrace = 10 * time.Second
+// patience says when what failed is tried again.
+type patience int
+
+const (
+	later patience = iota
+	atOnce
+)
+
+// attempt sends letters and gives those that have to be sent again. The error is nil when all are done with.
+func (l *letterbox) attempt(ctx context.Context, letters []outgoing) (failed []outgoing, again patience, err error) {
+	messages := make([]kafka.Message, len(letters))
+	for i := range letters {
+		messages[i] = letters[i].message
+	}
+	lingering, cancel := linger(ctx, lingerGrace)
+	err = l.writer.WriteMessages(lingering, messages...)
+	cancel()
+	var perMessage kafka.WriteErrors
+	if err == nil || errors.As(err, &perMessage) && perMessage.Count() < len(letters) {
+		l.mu.Lock()
+		l.refused = time.Time{}
+		l.mu.Unlock()
+	}
+	for i := range letters {
+		letterErr := err
+		if perMessage != nil {
+			letterErr = perMessage[i]
+		}
+		switch {
+		case letterErr == nil:
+		case tooLarge(letterErr) && len(letters) > 1:
+			failed, again = append(failed, letters[i]), atOnce
+		case tooLarge(letterErr) && !letters[i].bare:
+			l.metrics.lettersBare.Inc()
+			bare := letters[i]
+			bare.message, bare.bare = deadletter.WithoutPayload(bare.place, bare.rejection), true
+			failed, again = append(failed, bare), atOnce
+		case tooLarge(letterErr), refused(letterErr) && l.givenUp(time.Now()):
+			l.metrics.lettersLost.Inc()
+		default:
+			failed = append(failed, letters[i])
+		}
+	}
+	if len(failed) == 0 {
+		return nil, again, nil
+	}
+	return failed, again, err
+}
+
+// refusalGrace is how long a refusal is taken for a passing one: a broker that starts does not know its topics yet, and
+// what one such answer said is believed for as long as metadata is kept (10 s), so that it has to be asked twice more.
+// After a minute without a refusal the next one is taken for the first again.
+const (
+	refusalGrace  = 25 * time.Second
+	refusalMemory = time.Minute
+)
+
+// givenUp notes a refusal and tells whether the broker has refused for so long that it means it. That is remembered from
+// range to range, since a partition must not wait for each range with a bad record.
+func (l *letterbox) givenUp(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused.IsZero() || now.Sub(l.lastRefused) > refusalMemory {
+		l.refused = now
+	}
+	l.lastRefused = now
+	return now.Sub(l.refused) > refusalGrace
+}
 
 func refused(err error) bool {
-	return errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, kafka.TopicAuthorizationFailed) ||
-		errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.InvalidTopic)
+	return errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, kafka.TopicAuthorizationFailed) || errors.Is(err, kafka.InvalidTopic)
 }
 
-// letter keeps the record as it was, with its origin and the reason as headers. Nothing of a record that
-// was rejected for personal data is kept.
-func letter(topic string, partition int, r *event.Rejection) kafka.Message {
-	message := kafka.Message{
-		Key: fmt.Appendf(nil, "%s/%d/%d", topic, partition, r.Offset),
-		Headers: []kafka.Header{
-			{Key: "ioc-reason", Value: []byte(r.Reason)},
-			{Key: "ioc-field", Value: []byte(r.Field)},
-			{Key: "ioc-topic", Value: []byte(topic)},
-			{Key: "ioc-partition", Value: strconv.AppendInt(nil, int64(partition), 10)},
-			{Key: "ioc-offset", Value: strconv.AppendInt(nil, r.Offset, 10)},
-		},
-	}
-	if r.KeepPayload {
-		message.Headers = append(message.Headers, kafka.Header{Key: "ioc-sha256", Value: []byte(hex.EncodeToString(r.SHA256[:]))},
-			kafka.Header{Key: "ioc-key", Value: r.Key})
-		for _, h := range r.Headers {
-			message.Headers = append(message.Headers, kafka.Header{Key: h.Key, Value: h.Value})
-		}
-		message.Value = r.Payload
-	}
-	return message
+func tooLarge(err error) bool {
+	var ours kafka.MessageTooLargeError // nothing of the call was sent
+	return errors.Is(err, kafka.MessageSizeTooLarge) || errors.As(err, &ours)
 }

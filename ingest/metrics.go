@@ -27,12 +27,18 @@ type metrics struct {
 	eventAge        prometheus.Histogram
 	duplicateWindow *prometheus.GaugeVec
 	stopped         *prometheus.GaugeVec
+	paused          *prometheus.GaugeVec
+	clockWrong      *prometheus.GaugeVec
 	partitions      prometheus.Gauge
 	generation      prometheus.Gauge
 	replays         prometheus.Counter
 	partitionErrors prometheus.Counter
 	groupErrors     prometheus.Counter
 	lettersLost     prometheus.Counter
+	lettersBare     prometheus.Counter
+	lettersAgain    *prometheus.CounterVec
+	quality         *qualityMetrics
+	fields          *labels
 
 	mu      sync.Mutex
 	inserts map[string]*insertRate
@@ -73,13 +79,20 @@ func newMetrics(registry prometheus.Registerer, status *statusBoard) (*metrics, 
 			Help: "Record time that the remembered identities reach back."}, partition),
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ioc_ingest_partition_stopped",
 			Help: "1 while a partition waits for an operator's decision."}, partition),
+		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ioc_ingest_paused",
+			Help: "1 while an operator holds the partition (ioc pause)."}, partition),
+		clockWrong: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ioc_ingest_clock_wrong",
+			Help: "1 while the partition is held because this machine's clock may not judge its events."}, partition),
 		partitions:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "ioc_ingest_partitions", Help: "Partitions assigned to this process."}),
 		generation:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "ioc_ingest_generation_id", Help: "Generation of the consumer group."}),
 		replays:         counter("ioc_ingest_replays_total", "Recorded ranges that were formed again after a crash or rebalance."),
 		partitionErrors: counter("ioc_ingest_partition_errors_total", "Times that a partition had to be established again."),
 		groupErrors:     counter("ioc_ingest_group_errors_total", "Failed attempts to join the consumer group."),
-		lettersLost:     counter("ioc_ingest_dead_letters_refused_total", "Dead letters that the broker refused for good; their table row exists."),
-		inserts:         map[string]*insertRate{},
+		lettersBare:     counter("ioc_ingest_dead_letters_shortened_total", "Dead letters without their payload, since the topic does not take letters of that size."),
+		lettersAgain: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ioc_ingest_dead_letter_replays_total",
+			Help: "Dead letters that were sent again and committed, by outcome: accepted, duplicate (by source and id), repeated (the letter was settled before), rejected."}, []string{"outcome"}),
+		lettersLost: counter("ioc_ingest_dead_letters_refused_total", "Dead letters that the broker refused for good; their table row exists."),
+		inserts:     map[string]*insertRate{},
 	}
 	window := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ioc_ingest_dedupe_window_seconds",
 		Help: "Time that ClickHouse remembers a token at the insert rate of this process in its busiest table; the promise of exactly-once holds for stalls shorter than this."},
@@ -87,10 +100,18 @@ func newMetrics(registry prometheus.Registerer, status *statusBoard) (*metrics, 
 	for _, r := range event.Reasons() { // from 0, so that the first record of a reason is an increase
 		m.rejected.WithLabelValues(string(r.Reason))
 	}
+	for _, outcome := range event.ReplayOutcomes() {
+		m.lettersAgain.WithLabelValues(outcome)
+	}
+	m.fields = newLabels(maxFields)
+	var err error
+	if m.quality, err = newQualityMetrics(registry); err != nil {
+		return nil, err
+	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.events, m.rejected, m.unknownFields, m.rangeEvents, m.rangeBytes, m.insertSeconds, m.insertRetries,
-		m.eventAge, m.duplicateWindow, m.stopped, m.partitions, m.generation, m.replays, m.partitionErrors,
-		m.groupErrors, m.lettersLost, window, lag{status}} {
+		m.eventAge, m.duplicateWindow, m.stopped, m.paused, m.clockWrong, m.partitions, m.generation, m.replays, m.partitionErrors,
+		m.groupErrors, m.lettersLost, m.lettersBare, m.lettersAgain, window, lag{status}} {
 		errs = append(errs, registry.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -112,6 +133,9 @@ func (lag) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- lagD
 // Collect implements prometheus.Collector.
 func (l lag) Collect(samples chan<- prometheus.Metric) {
 	for _, p := range l.status.snapshot().Partitions {
+		if p.End < 0 {
+			continue // nobody knows yet; 0 would say that all is well
+		}
 		samples <- prometheus.MustNewConstMetric(lagDescription, prometheus.GaugeValue, float64(max(0, p.End-p.Position)), p.Topic, strconv.Itoa(p.Partition))
 	}
 }
@@ -126,9 +150,13 @@ func (m *metrics) committed(topic string, partition int, c *cut) {
 	for _, r := range c.batch.Rejections() {
 		m.rejected.WithLabelValues(string(r.Reason)).Inc()
 	}
-	for field, n := range c.unknown {
-		m.unknownFields.WithLabelValues(field).Add(float64(n))
+	for outcome, n := range c.batch.Replays() {
+		m.lettersAgain.WithLabelValues(outcome).Add(float64(n))
 	}
+	for field, n := range c.unknown {
+		m.unknownFields.WithLabelValues(m.fields.of(field, true)).Add(float64(n))
+	}
+	m.quality.committed(c.batch.Feeds())
 	m.rangeEvents.Observe(float64(records))
 	m.rangeBytes.Observe(float64(c.batch.Bytes()))
 	now := time.Now().UnixMilli()
@@ -165,7 +193,9 @@ func (m *metrics) dedupeSeconds(now time.Time) float64 {
 	for table, rate := range m.inserts {
 		rate.roll(now)
 		least = min(least, 60*float64(event.DedupeWindow(table))/float64(max(rate.parts, rate.previousParts, 1)))
-		inserts += max(rate.inserts, rate.previousInserts)
+		if table != event.FeedTable {
+			inserts += max(rate.inserts, rate.previousInserts)
+		}
 	}
 	// All raw tables feed source_activity.
 	return min(least, 60*rollupWindow/float64(max(inserts, 1)))

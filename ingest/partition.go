@@ -1,13 +1,13 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -26,8 +26,12 @@ type partition struct {
 	as       membership
 	cfg      Config
 	deps     Deps
-	dialer   *kafka.Dialer
+	log      *partitionLog
 	offsets  offsetStore
+	store    store
+	now      func() time.Time
+	controls *controls
+	clock    *clock
 	writer   *writer
 	letters  *letterbox
 	metrics  *metrics
@@ -37,21 +41,23 @@ type partition struct {
 
 // run works on the partition until the generation ends or ownership is lost.
 func (p *partition) run(ctx context.Context) error {
-	p.status.update(p.topic, p.id, func(s *PartitionStatus) { *s = PartitionStatus{Topic: p.topic, Partition: p.id, State: Starting} })
+	p.status.update(p.topic, p.id, func(s *PartitionStatus) {
+		*s = PartitionStatus{Topic: p.topic, Partition: p.id, State: Starting, Position: -1, End: -1}
+	})
 	defer p.status.remove(p.topic, p.id)
+	var err error
+	if p.log, err = openLog(p.deps.Cluster, p.topic, p.id); err != nil {
+		return err
+	}
+	defer p.log.close()
 	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
-		err := p.work(ctx)
-		var stop *StoppedError
+		err := p.attempt(ctx)
 		switch {
-		case err == nil, ctx.Err() != nil:
+		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, errOwnership):
 			return err
-		case errors.As(err, &stop):
-			if err := p.hold(ctx, stop); err != nil {
-				return nil
-			}
-			p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Starting, "" })
+		case err == nil: // it was held, and is not any more
 			pause = 100 * time.Millisecond
 			continue
 		}
@@ -63,19 +69,47 @@ func (p *partition) run(ctx context.Context) error {
 	return nil
 }
 
+// attempt works until something is wrong or the partition is paused. It returns nil when it can be tried again at once: a
+// pause has come, or what it was stopped or held for is over.
+func (p *partition) attempt(ctx context.Context) error {
+	if err := p.whilePaused(ctx); err != nil {
+		return err
+	}
+	working, done := p.controls.start(ctx, p.topic, p.id)
+	defer done()
+	err := p.work(working)
+	var stop *StoppedError
+	var wrong *clockError
+	switch {
+	case errors.Is(err, errOwnership):
+		return err
+	case working.Err() != nil: // the range that was under way is recorded, or was finished
+		return nil
+	case errors.As(err, &stop):
+		p.hold(working, stop)
+		p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Starting, "" })
+		return nil
+	case errors.As(err, &wrong):
+		p.holdClock(working, wrong)
+		return nil
+	}
+	return err
+}
+
 // hold keeps a stopped partition still, loudly, until the reason is gone: an operator has accepted a new
 // incarnation, or the log or the commit that was missing is back.
-func (p *partition) hold(ctx context.Context, stop *StoppedError) error {
+func (p *partition) hold(ctx context.Context, stop *StoppedError) {
 	p.logger.Error("partition stopped: an operator has to decide", zap.String("reason", stop.Reason))
 	p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Stopped, stop.Reason })
 	p.metrics.stopped.WithLabelValues(p.topic, fmt.Sprint(p.id)).Set(1)
 	defer p.metrics.stopped.DeleteLabelValues(p.topic, fmt.Sprint(p.id))
 	for {
 		if !sleep(ctx, stoppedPoll) {
-			return ctx.Err()
+			return
 		}
-		if _, err := p.establish(ctx); err == nil {
-			return nil
+		at, err := p.establish(ctx)
+		if err == nil && p.readable(ctx, at) == nil {
+			return
 		}
 	}
 }
@@ -96,36 +130,40 @@ func (p *partition) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fetch := &fetcher{dialer: p.dialer, brokers: p.cfg.Brokers, topic: p.topic, partition: p.id, next: at.offset,
-		seen: func(end int64) { p.status.fetched(p.topic, p.id, end) }}
+	fetch := newFetcher(p.log, at.offset, func(end int64) { p.status.fetched(p.topic, p.id, end) })
 	cuts := newCutter(p.cfg, fetch, decoder, seen, at.name)
+	cuts.now, cuts.judge = p.now, p.judge
+	if cuts.replays, err = p.restoreReplays(ctx, at); err != nil {
+		return err
+	}
+	cuts.replays.use(decoder)
 	p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem, s.Position, s.End = Running, "", at.offset, at.end })
 	p.logger.Info("partition assigned", zap.Int64("offset", at.offset), zap.Bool("replay", at.pending != nil),
 		zap.Int("generation", p.as.generation))
 
 	if at.pending != nil {
 		if err := p.finishRecorded(ctx, cuts, &at); err != nil || ctx.Err() != nil {
-			fetch.close()
 			return err
 		}
 		if seen.window != p.cfg.DuplicateWindow {
 			// The range was judged by the window that it was cut with; from here on the configured one counts.
 			if cuts.seen, err = p.restore(ctx, at, p.cfg.DuplicateWindow, decoder); err != nil {
-				fetch.close()
 				return err
 			}
 		}
 	}
+
+	if err := p.clock.ready(ctx); err != nil {
+		return err
+	}
+	cuts.clock = at.clock
 
 	// One goroutine cuts range n+1 while the other inserts range n.
 	ready, free := make(chan *cut), make(chan *event.Batch, 2)
 	free <- event.NewBatch()
 	free <- event.NewBatch()
 	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer fetch.close()
-		return p.cutAll(working, cuts, at.offset, ready, free)
-	})
+	group.Go(func() error { return p.cutAll(working, cuts, at.offset, ready, free) })
 	group.Go(func() error { return p.insertAll(working, at, ready, free, cuts.inserting) })
 	return group.Wait()
 }
@@ -138,10 +176,10 @@ func (p *partition) finishRecorded(ctx context.Context, cuts *cutter, at *start)
 	if err != nil || c == nil {
 		return err
 	}
-	if err := p.store(ctx, c); err != nil {
+	if err := p.deliver(ctx, c); err != nil {
 		return err
 	}
-	at.offset, at.pending, at.mark = at.pending.Last+1, nil, c.mark
+	at.offset, at.pending, at.mark, at.clock = at.pending.Last+1, nil, cmp.Or(c.mark, at.mark), at.pending.Clock
 	p.metrics.replays.Inc()
 	if err := p.commit(ctx, at, nil); err != nil {
 		return err
@@ -188,12 +226,12 @@ func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, 
 		}
 		for c != nil {
 			inserting.Store(true)
-			err := p.store(ctx, c)
+			err := p.deliver(ctx, c)
 			inserting.Store(false)
 			if err != nil {
 				return err
 			}
-			at.offset, at.mark = c.pending.Last+1, c.mark
+			at.offset, at.mark, at.clock = c.pending.Last+1, cmp.Or(c.mark, at.mark), c.pending.Clock
 			var next *cut
 			select {
 			case next = <-ready:
@@ -213,19 +251,19 @@ func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, 
 	}
 }
 
-// store writes a recorded range to ClickHouse and its rejected records to the dead-letter topic.
-func (p *partition) store(ctx context.Context, c *cut) error {
+// deliver writes a recorded range to ClickHouse and its rejected records to the dead-letter topic.
+func (p *partition) deliver(ctx context.Context, c *cut) error {
 	err := p.writer.write(ctx, c, func(err error) {
 		p.status.update(p.topic, p.id, func(s *PartitionStatus) {
 			if s.State, s.Problem = Running, ""; err != nil {
-				s.State, s.Problem = Retrying, err.Error()
+				s.State, s.Problem = Retrying, insertProblem(err)
 			}
 		})
 	})
 	if err != nil {
 		return err
 	}
-	return p.letters.send(ctx, p.topic, p.id, c.batch.Rejections())
+	return p.letters.send(ctx, c.incarnation, p.id, c.batch.Rejections())
 }
 
 // commit stores where the partition stands. It is sent even when ctx has just ended: a range that is in
@@ -233,7 +271,7 @@ func (p *partition) store(ctx context.Context, c *cut) error {
 func (p *partition) commit(ctx context.Context, at *start, pending *Pending) error {
 	lingering, cancel := linger(ctx, lingerGrace)
 	defer cancel()
-	return p.offsets.commit(lingering, p.as, p.topic, p.id, at.offset, metadata{Incarnation: at.incarnation, Mark: at.mark, Pending: pending})
+	return p.offsets.commit(lingering, p.as, p.topic, p.id, at.offset, metadata{Incarnation: at.incarnation, Topic: at.topic.String(), Mark: at.mark, Clock: at.clock, Pending: pending})
 }
 
 // done counts a range that is committed.
@@ -241,7 +279,7 @@ func (p *partition) done(c *cut) {
 	p.metrics.committed(p.topic, p.id, c)
 	p.status.update(p.topic, p.id, func(s *PartitionStatus) {
 		s.State, s.Problem = Running, ""
-		s.Position, s.End = c.pending.Last+1, c.end
+		s.Position = c.pending.Last + 1
 	})
 }
 

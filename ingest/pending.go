@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"time"
 
-	"github.com/segmentio/kafka-go"
+	"ioc.local/ingest/event"
 )
 
 // Pending is the recorded cut of a range: everything besides the records that decides what its blocks
@@ -24,13 +25,15 @@ type Pending struct {
 	Window int `json:"window"`
 	// Token is the deduplication token of the range's inserts.
 	Token string `json:"token"`
+	// Mark identifies the last record of the range, nil where it has none, so that other records are not taken for it.
+	Mark *Mark `json:"mark,omitempty"`
 }
 
 // Mark identifies a record of the log.
 type Mark struct {
 	// Offset is its offset.
 	Offset int64 `json:"offset"`
-	// Time is its timestamp in Unix milliseconds.
+	// Time is the timestamp that its producer gave it, in Unix milliseconds.
 	Time int64 `json:"time"`
 	// Sum is the CRC-32 (Castagnoli) of its key and value.
 	Sum uint32 `json:"sum"`
@@ -38,8 +41,13 @@ type Mark struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func markOf(m kafka.Message) *Mark {
-	return &Mark{Offset: m.Offset, Time: m.Time.UnixMilli(), Sum: crc32.Update(crc32.Checksum(m.Key, castagnoli), castagnoli, m.Value)}
+// markOf identifies a record. stamp is the time that its producer gave it, which a broker that stamps records itself
+// does not replace; none is the year 1, as it was in what earlier versions committed.
+func markOf(r *event.Record, stamp int64) *Mark {
+	if stamp <= 0 {
+		stamp = time.Time{}.UnixMilli()
+	}
+	return &Mark{Offset: r.Offset, Time: stamp, Sum: crc32.Update(crc32.Checksum(r.Key, castagnoli), castagnoli, r.Value)}
 }
 
 // metadataFormat marks our commits, so that a group shared with another program is noticed.
@@ -50,8 +58,12 @@ type metadata struct {
 	Format int `json:"ioc"`
 	// Incarnation is the life of the topic that the offset belongs to (see topic_incarnations).
 	Incarnation int `json:"incarnation,omitempty"`
+	// Topic is the id that the topic has in Kafka, where it has one, so that a topic that was made again is noticed.
+	Topic string `json:"topic,omitempty"`
 	// Mark identifies the last record below the offset, so that a log that was replaced is noticed.
 	Mark *Mark `json:"mark,omitempty"`
+	// Clock is the reading, in Unix milliseconds, that the last range below the offset was judged by.
+	Clock int64 `json:"clock,omitempty"`
 	// Pending is the recorded range that begins at the offset, if there is one.
 	Pending *Pending `json:"pending,omitempty"`
 }

@@ -178,6 +178,12 @@ func TestTopicIsItselfOnce(t *testing.T) {
 			prepare: func(h *harness) { h.commit("auth", 5, `{"ioc":1,"mark":{"offset":4,"time":1763700000000,"sum":1}}`) },
 			want:    "the record at offset 4 is not the one that was read", from: 5, rows: 5,
 		},
+		"another record than was recorded": {
+			prepare: func(h *harness) {
+				h.commit("auth", 5, `{"ioc":1,"pending":{"last":7,"clock":1763700000000,"contract":1,"window":500000,"token":"auth/0/5-7","mark":{"offset":7,"time":1763700000000,"sum":1}}}`)
+			},
+			want: "the record at offset 7 is not the one that was read", from: 5, rows: 5,
+		},
 		"range of a newer contract": {
 			prepare: func(h *harness) {
 				h.commit("auth", 5, `{"ioc":1,"pending":{"last":7,"clock":1763700000000,"contract":99,"window":500000,"token":"auth/0/5-7"}}`)

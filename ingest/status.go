@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+
+	"ioc.local/internal/warehouse"
 )
 
 // State is what a partition is doing.
@@ -19,8 +22,12 @@ const (
 	Running State = "running"
 	// Retrying: the broker or ClickHouse does not answer; nothing is lost.
 	Retrying State = "retrying"
+	// Held: this machine's clock is wrong and may not judge events; it goes on by itself.
+	Held State = "held"
 	// Stopped: an operator has to decide, see [StoppedError].
 	Stopped State = "stopped"
+	// Paused: an operator has decided so.
+	Paused State = "paused"
 )
 
 // PartitionStatus is where one partition stands.
@@ -28,9 +35,12 @@ type PartitionStatus struct {
 	Topic     string
 	Partition int
 	State     State
-	// Problem says why it is not running.
+	// Problem says why it is not running, unless it is paused: then it says why the end of the log is not known.
 	Problem string
-	// Position is the offset after the last committed range, End the end of the log when that was cut.
+	// Pause is the decision by which it is paused; nil otherwise.
+	Pause *warehouse.Pause
+	// Position is the offset after the last committed range, End the end of the log as the broker told it last; -1 as long
+	// as they are not known. What belongs to an open transaction is below the end, but cannot be read yet.
 	Position, End int64
 }
 
@@ -42,7 +52,7 @@ type Status struct {
 // CaughtUp reports whether every assigned partition runs and had nothing unread when it last committed.
 func (s Status) CaughtUp() bool {
 	for _, p := range s.Partitions {
-		if p.State == Retrying || p.State == Stopped || p.Position < p.End {
+		if p.Problem != "" || p.End < 0 || p.Position < p.End {
 			return false
 		}
 	}
@@ -57,6 +67,8 @@ type partitionKey struct {
 // statusBoard collects what the partitions say and reports health when it changes.
 type statusBoard struct {
 	report func(error)
+	// note is told what is paused, empty for nothing. It may be nil.
+	note func(string)
 
 	mu         sync.Mutex
 	partitions map[partitionKey]*PartitionStatus
@@ -114,18 +126,35 @@ func (b *statusBoard) fetched(topic string, id int, end int64) {
 	}
 }
 
-// tell reports what is wrong; the caller holds mu.
+// tell reports what is wrong and what is paused; the caller holds mu.
 func (b *statusBoard) tell() {
+	if b.note != nil {
+		b.note(b.paused())
+	}
 	if b.report == nil {
 		return
 	}
 	errs := []error{b.group, b.topics}
 	for _, p := range b.sorted() {
-		if p.State == Retrying || p.State == Stopped {
+		if p.Problem != "" {
 			errs = append(errs, fmt.Errorf("%s/%d is %s: %s", p.Topic, p.Partition, p.State, p.Problem))
 		}
 	}
 	b.report(errors.Join(errs...))
+}
+
+// paused names each decision by which partitions of this process are paused.
+func (b *statusBoard) paused() string {
+	var texts []string
+	for _, p := range b.sorted() {
+		if p.Pause == nil {
+			continue
+		}
+		if text := pausedText(*p.Pause); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, "; ")
 }
 
 func (b *statusBoard) sorted() []PartitionStatus {

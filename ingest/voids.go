@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -53,9 +52,10 @@ type Voids struct {
 	metrics *voidMetrics
 	// views are those of the rollups of counted facts.
 	views []warehouse.RollupView
-	// applied is the newest batch that all rollups are known to have.
-	applied uint64
-	waiting map[voidedID]wait
+	// applied is the newest batch that all rollups were known to have at appliedAt.
+	applied   uint64
+	appliedAt time.Time
+	waiting   map[voidedID]wait
 }
 
 // voidedID names an event that is voided.
@@ -70,8 +70,11 @@ type wait struct {
 const (
 	// voidBatch bounds the events that are looked up, and written down, at once.
 	voidBatch = 1000
-	// maxVoids bounds the voids that are held in memory; the oldest come first.
+	// maxVoids bounds the voids that are held in memory. Each source has its share, its newest and its oldest first: what
+	// one sends for events that never come holds up no other, nor its own next void.
 	maxVoids = 100_000
+	// voidRecheck is how often the rollups are asked how far they are when nothing is new.
+	voidRecheck = time.Minute
 	// maxVoidPause bounds the time after which an event that was not there is looked for again. A search reads the
 	// index on event_id of all retained rows.
 	maxVoidPause = 5 * time.Minute
@@ -94,6 +97,7 @@ func NewVoids(cfg VoidsConfig, deps VoidsDeps) (*Voids, error) {
 // Run works until ctx ends. What fails is tried again, so it returns no error.
 func (v *Voids) Run(ctx context.Context) error {
 	for pause := v.cfg.Poll; ; {
+		started := time.Now()
 		more, err := v.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -105,7 +109,7 @@ func (v *Voids) Run(ctx context.Context) error {
 		case more:
 			continue
 		default:
-			pause = v.cfg.Poll
+			pause = max(v.cfg.Poll, time.Since(started)) // where very many wait, half of the time is theirs
 		}
 		if !sleep(ctx, pause) {
 			return nil
@@ -166,48 +170,19 @@ func (v *Voids) readViews(ctx context.Context) error {
 	return nil
 }
 
-// apply brings all rollups to the newest batch.
+// apply brings all rollups to the newest batch. A rollup that was rebuilt may have to be brought there again, which is
+// why it is looked at now and then without a new batch.
 func (v *Voids) apply(ctx context.Context, newest uint64) error {
-	if newest == v.applied {
+	if newest == v.applied && time.Since(v.appliedAt) < voidRecheck {
 		return nil
 	}
-	conn := v.deps.Warehouse.Conn()
 	for _, view := range v.views {
-		rows, err := conn.Query(ctx, "SELECT DISTINCT batch FROM voided WHERE batch > ("+view.VoidedBatch()+") AND batch <= ? AND family = ? ORDER BY batch", newest, view.Source)
-		if err != nil {
-			return fmt.Errorf("reading the batches that %s lacks: %w", view.Target, err)
-		}
-		var batches []uint64
-		for rows.Next() {
-			var batch uint64
-			if err := rows.Scan(&batch); err != nil {
-				_ = rows.Close()
-				return fmt.Errorf("reading the batches that %s lacks: %w", view.Target, err)
-			}
-			batches = append(batches, batch)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return fmt.Errorf("reading the batches that %s lacks: %w", view.Target, err)
-		}
-		for _, batch := range batches {
-			if err := v.takeOut(ctx, view, batch); err != nil {
-				return fmt.Errorf("taking batch %d of voided out of %s: %w", batch, view.Target, err)
-			}
+		if err := warehouse.TakeOutVoided(ctx, v.deps.Warehouse, view, newest); err != nil {
+			return err
 		}
 	}
-	v.applied = newest
+	v.applied, v.appliedAt = newest, time.Now()
 	return nil
-}
-
-// takeOut takes a batch out of a rollup, unless it is out by the time that the server looks: a process that was held
-// up may come late. The token is for two that come in the same moment.
-func (v *Voids) takeOut(ctx context.Context, view warehouse.RollupView, batch uint64) error {
-	which := fmt.Sprintf("FROM voided WHERE batch = %d AND family = '%s'", batch, view.Source)
-	rows := fmt.Sprintf("SELECT * FROM %s WHERE (source, event_id) IN (SELECT source, event_id %s) AND (topic, partition, offset) IN (SELECT topic, partition, offset %s) AND (%s) < %d",
-		view.Source, which, which, view.VoidedBatch(), batch)
-	settings := insertSelect(fmt.Sprintf("void/%d", batch))
-	return v.deps.Warehouse.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)),
-		"INSERT INTO "+view.Target+" ("+strings.Join(view.Columns, ", ")+") "+view.Minus(rows, fmt.Sprint(batch)))
 }
 
 func insertSelect(token string) clickhouse.Settings {

@@ -52,9 +52,12 @@ type foundEvent struct {
 // due lists voids that nothing is written down about and whose event is to be looked for now, and says whether there
 // are more.
 func (v *Voids) due(ctx context.Context, now time.Time) (due []pendingVoid, more bool, err error) {
-	rows, err := v.deps.Warehouse.Conn().Query(ctx, fmt.Sprintf(`SELECT source, subject, min(received_at) AS since FROM register_events
-		WHERE type = 'event.void' AND (source, subject) NOT IN (SELECT source, event_id FROM voided)
-		GROUP BY source, subject ORDER BY since, source, subject LIMIT %d`, maxVoids))
+	rows, err := v.deps.Warehouse.Conn().Query(ctx, fmt.Sprintf(`SELECT source, subject, since FROM
+		(SELECT source, subject, min(received_at) AS since FROM register_events
+			WHERE type = 'event.void' AND (source, subject) NOT IN (SELECT source, event_id FROM voided) GROUP BY source, subject)
+		ORDER BY least(row_number() OVER (PARTITION BY source ORDER BY since, subject), row_number() OVER (PARTITION BY source ORDER BY since DESC, subject DESC)),
+			since, source, subject
+		LIMIT %d`, maxVoids))
 	if err != nil {
 		return nil, false, fmt.Errorf("reading voids: %w", err)
 	}

@@ -3,14 +3,11 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
-	"ioc.local/ingest/event"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 )
@@ -25,7 +22,7 @@ const lingerGrace = 5 * time.Second
 
 // writer inserts ranges into ClickHouse.
 type writer struct {
-	client   *warehouse.Client
+	store    store
 	calendar *reference.Calendar
 	timeout  time.Duration
 	slots    *semaphore.Weighted
@@ -41,7 +38,7 @@ type writer struct {
 func (w *writer) write(ctx context.Context, c *cut, report func(error)) error {
 	registers := false
 	for _, block := range c.batch.Blocks() {
-		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.insert(ctx, block, c.pending.Token) })
+		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.store.Insert(ctx, block, c.pending.Token) })
 		if err != nil {
 			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
 		}
@@ -60,26 +57,9 @@ func (w *writer) write(ctx context.Context, c *cut, report func(error)) error {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
 	}
 	defer w.dossiers.Release(1)
-	err := w.retry(ctx, "dossier_changes", report, func(ctx context.Context) error { return warehouse.ApplyDossiers(ctx, w.client, touched) })
+	err := w.retry(ctx, "dossier_changes", report, func(ctx context.Context) error { return w.store.ApplyDossiers(ctx, touched) })
 	if err != nil {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
-	}
-	return nil
-}
-
-// insert sends one block as one native block.
-func (w *writer) insert(ctx context.Context, block *event.Block, token string) error {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token)))
-	batch, err := w.client.Conn().PrepareBatch(ctx, "INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
-	if err != nil {
-		return fmt.Errorf("preparing the insert: %w", err)
-	}
-	defer func() { _ = batch.Close() }()
-	if err := block.AppendTo(batch); err != nil {
-		return fmt.Errorf("encoding the block: %w", err)
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("sending the block: %w", err)
 	}
 	return nil
 }
@@ -106,7 +86,7 @@ func (w *writer) retry(ctx context.Context, table string, report func(error), at
 			return nil
 		}
 		w.metrics.insertRetries.WithLabelValues(table).Inc()
-		report(fmt.Errorf("inserting into %s: %w", table, err))
+		report(fmt.Errorf("ClickHouse: inserting into %s: %w", table, err))
 		w.logger.Warn("insert failed, the partition is held and the same block is sent again",
 			zap.String("table", table), zap.Duration("pause", pause), zap.Error(err))
 		if !sleep(ctx, pause) {

@@ -142,6 +142,9 @@ func TestContractNamesEveryMember(t *testing.T) {
 	f("Province", provinceEntry{})
 	f("Service", serviceEntry{})
 	f("Agency", agencyEntry{})
+	f("Feeds", feedsAnswer{})
+	f("Feed", feedEntry{})
+	f("Share", share{})
 
 	a := newAPI(t, nil, nil)
 	for _, face := range a.server.faces {

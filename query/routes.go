@@ -26,7 +26,7 @@ func (s *Server) routes() ([]route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []route{
+	return append([]route{
 		{"GET /{$}", access.Anyone, s.index},
 		{"GET /openapi.yaml", access.Anyone, text("application/yaml", openAPI)},
 		{"GET /api/v1/me", access.Screen, s.me},
@@ -35,7 +35,8 @@ func (s *Server) routes() ([]route, error) {
 		{"GET /api/v1/reference/provinces", access.Screen, s.provinces},
 		{"GET /api/v1/reference/services", access.Screen, s.services},
 		{"GET /api/v1/reference/agencies", access.Screen, s.agencies},
-	}, nil
+		{"GET /api/v1/feeds", access.Viewer, s.feeds},
+	}, s.letterRoutes()...), nil
 }
 
 // route sets up who answers what. A mounted route may take the place of one of this package.

@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"ioc.local/internal/access"
+	"ioc.local/internal/deadletter"
 	"ioc.local/internal/reference"
+	"ioc.local/internal/silence"
 	"ioc.local/query/kpi"
 )
 
@@ -36,6 +39,15 @@ type Deps struct {
 	// Routes are other faces on this listener, by a pattern of net/http such as "GET /api/v1/live". Their requests
 	// are guarded, counted and carry the principal, but they may last as long as they like.
 	Routes map[string]Route
+	// DeadLetters are shown and sent again to operators; nil where there are none to show.
+	DeadLetters *deadletter.Letters
+	// AuditLetters receives what is asked about them, before it is done and, of a replay, when it has ended. What cannot be
+	// audited is not done. It is needed with DeadLetters.
+	AuditLetters func(context.Context, LetterAudit) error
+	// Warehouse is asked for the quality of the feeds.
+	Warehouse driver.Conn
+	// Silent lists the sources that should have been heard of; nil where that is not watched.
+	Silent func() []silence.Source
 	// ScreenKPIs are the ids that the role screen may ask for: those of the boards.
 	ScreenKPIs []string
 }
@@ -62,6 +74,8 @@ type Server struct {
 	faces    []string               // the patterns in order
 	rates    *access.Limiter
 	slots    chan struct{} // one token per request that is worked on
+	// letterSlots has one per request that reads the dead-letter topic.
+	letterSlots chan struct{}
 }
 
 // New checks the configuration and listens, so that Addr is known and a port in use is an error here.
@@ -78,10 +92,14 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if deps.Gate == nil {
 		return nil, errors.New("query: a gate is needed")
 	}
+	if deps.DeadLetters != nil && deps.AuditLetters == nil {
+		return nil, errors.New("query: dead letters need an audit log")
+	}
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Logger, hosts: make(map[string]bool), anyHost: !loopback && len(cfg.Hosts) == 0,
 		mux: http.NewServeMux(), least: make(map[string]access.Role), slots: make(chan struct{}, cfg.MaxConcurrent),
-		rates: access.NewLimiter(cfg.RateLimit, cfg.RateBurst, maxCallers),
+		rates:       access.NewLimiter(cfg.RateLimit, cfg.RateBurst, maxCallers),
+		letterSlots: make(chan struct{}, lettersAtOnce),
 	}
 	for _, host := range cfg.Hosts {
 		s.hosts[access.HostName(host)] = true

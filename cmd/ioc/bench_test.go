@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"ioc.local/internal/broker/brokertest"
+	"ioc.local/internal/cluster"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/simulate"
@@ -111,7 +112,11 @@ func ingestCommand(db *enginetest.DB, broker string) *exec.Cmd {
 // fill produces n simulated events.
 func fill(b *testing.B, broker string, data *reference.Data, n int) {
 	b.Helper()
-	kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: []string{broker}}, produce.KafkaDeps{Logger: zap.NewNop()})
+	to, err := cluster.New(cluster.Config{Brokers: []string{broker}}, cluster.Deps{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -150,7 +155,11 @@ func BenchmarkProduceToFeed(b *testing.B) {
 	}
 	for range b.N {
 		addresses := startDemo(b, b.TempDir()).addresses
-		kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: []string{addresses["Kafka"]}}, produce.KafkaDeps{Logger: zap.NewNop()})
+		to, err := cluster.New(cluster.Config{Brokers: []string{addresses["Kafka"]}}, cluster.Deps{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
 		if err != nil {
 			b.Fatal(err)
 		}

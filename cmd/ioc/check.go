@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ioc.local/dashboards"
+	"ioc.local/internal/cluster"
+	"ioc.local/internal/topics"
 	"ioc.local/internal/warehouse"
 	"ioc.local/query/kpi"
 	"ioc.local/stream"
@@ -110,13 +112,36 @@ func checkClickHouse(ctx context.Context, cfg Config) (string, error) {
 	if pending > 0 {
 		return "", fmt.Errorf("%d of %d migrations are not applied: run ioc schema apply", pending, len(states))
 	}
-	return fmt.Sprintf("version %s, %d migrations applied", version.Version, len(states)), nil
+	return fmt.Sprintf("version %s, %d migrations applied", version.Version, len(states)), checkClock(ctx, client)
+}
+
+// maxClockOffset is half of what ingestion holds partitions at.
+const maxClockOffset = 30 * time.Second
+
+// checkClock compares this machine's clock with ClickHouse's, as exactly as the answer's round trip allows.
+func checkClock(ctx context.Context, client *warehouse.Client) error {
+	before := time.Now()
+	theirs, err := warehouse.Now(ctx, client)
+	if err != nil {
+		return err
+	}
+	if least, most := before.Sub(theirs), time.Since(theirs); least > maxClockOffset || most < -maxClockOffset {
+		return fmt.Errorf("this machine's clock and ClickHouse's are %s apart: beyond a minute ingestion holds its partitions; check NTP on both (timedatectl, chronyc tracking)", least.Abs().Round(time.Second))
+	}
+	return nil
 }
 
 func checkKafka(ctx context.Context, cfg Config) (string, error) {
-	transport := &kafka.Transport{}
+	to, err := cfg.Kafka.cluster()
+	if err != nil {
+		return "", err
+	}
+	if err := to.Ping(ctx); err != nil {
+		return "", fmt.Errorf("entering %v: %w", cfg.Kafka.Brokers, err)
+	}
+	transport := to.Transport("ioc-check")
 	defer transport.CloseIdleConnections()
-	client := &kafka.Client{Addr: kafka.TCP(cfg.Kafka.Brokers...), Transport: transport, Timeout: checkTimeout}
+	client := to.Client(transport, checkTimeout)
 	wanted := slices.Clone(cfg.Kafka.Topics)
 	if cfg.Kafka.DeadLetterTopic != "" {
 		wanted = append(wanted, cfg.Kafka.DeadLetterTopic)
@@ -129,12 +154,40 @@ func checkKafka(ctx context.Context, cfg Config) (string, error) {
 	partitions := 0
 	for _, topic := range answer.Topics {
 		if topic.Error != nil {
-			errs = append(errs, fmt.Errorf("topic %s: %w", topic.Name, topic.Error))
+			err := fmt.Errorf("topic %s: %w", topic.Name, topic.Error)
+			if errors.Is(err, kafka.UnknownTopicOrPartition) {
+				err = fmt.Errorf("%w; make it with: ioc topics apply", err)
+			}
+			errs = append(errs, err)
 		}
 		partitions += len(topic.Partitions)
 	}
-	if err := errors.Join(errs...); err != nil {
+	notes, err := checkTopics(ctx, cfg, to)
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d brokers, %d topics, %d partitions", len(answer.Brokers), len(answer.Topics), partitions), nil
+	found := fmt.Sprintf("%d brokers, %d topics, %d partitions", len(answer.Brokers), len(answer.Topics), partitions)
+	for _, note := range notes {
+		found += "\nnote    Kafka: " + note
+	}
+	return found, nil
+}
+
+// checkTopics looks for settings of Kafka by which events are lost. Those are errors, each with what to do; others are
+// notes.
+func checkTopics(ctx context.Context, cfg Config, to *cluster.Cluster) (notes []string, err error) {
+	admin, err := topics.Open(to)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	dangers, notes, err := admin.Check(ctx, cfg.topics())
+	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, 0, len(dangers))
+	for _, danger := range dangers {
+		errs = append(errs, errors.New(danger))
+	}
+	return notes, errors.Join(errs...)
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"ioc.local/ingest"
 	"ioc.local/internal/access"
+	"ioc.local/internal/cluster"
 	"ioc.local/internal/config"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/telemetry"
@@ -49,12 +51,25 @@ type ClickHouseConfig struct {
 	Password config.Secret `yaml:"password" doc:"its password, or file:/path"`
 }
 
-// KafkaConfig names the broker and what to read.
+// KafkaConfig names the broker, how to enter it, and what to read.
 type KafkaConfig struct {
-	Brokers         []string `yaml:"brokers" doc:"Kafka bootstrap addresses, host:port"`
-	Group           string   `yaml:"group" doc:"consumer group; its committed offsets are the state of ingestion"`
-	Topics          []string `yaml:"topics" doc:"topics to read; any topic may carry any event type"`
-	DeadLetterTopic string   `yaml:"dead_letter_topic" doc:"topic for rejected records; empty switches it off (the table dead_letters stays)"`
+	Brokers             []string           `yaml:"brokers" doc:"Kafka bootstrap addresses, host:port"`
+	TLS                 cluster.TLSConfig  `yaml:"tls"`
+	SASL                cluster.SASLConfig `yaml:"sasl"`
+	Group               string             `yaml:"group" doc:"consumer group; its committed offsets are the state of ingestion"`
+	Topics              []string           `yaml:"topics" doc:"topics to read; any topic may carry any event type"`
+	DeadLetterTopic     string             `yaml:"dead_letter_topic" doc:"topic for rejected records; empty switches it off (the table dead_letters stays)"`
+	DeadLetterRetention time.Duration      `yaml:"dead_letter_retention" doc:"how long the dead-letter topic keeps payloads, 1h to 365d (ioc topics apply sets it; ioc demo does so itself)"`
+}
+
+// connection is what cluster.New wants.
+func (c KafkaConfig) connection() cluster.Config {
+	return cluster.Config{Brokers: c.Brokers, TLS: c.TLS, SASL: c.SASL}
+}
+
+// cluster reads the certificates and makes what clients are made with. It connects to nothing yet.
+func (c KafkaConfig) cluster() (*cluster.Cluster, error) {
+	return cluster.New(c.connection(), cluster.Deps{})
 }
 
 // KPIConfig is about definitions and publication.
@@ -97,7 +112,7 @@ func defaultConfig() Config {
 		Internal:   telemetry.DefaultConfig(),
 		Log:        LogConfig{Level: "info", Format: "console"},
 		ClickHouse: ClickHouseConfig{Addr: []string{"127.0.0.1:9000"}, Database: "ioc", Username: "ioc"},
-		Kafka:      KafkaConfig{Brokers: group.Brokers, Group: group.Group, Topics: group.Topics, DeadLetterTopic: group.DeadLetterTopic},
+		Kafka:      KafkaConfig{Brokers: []string{"127.0.0.1:9092"}, Group: group.Group, Topics: group.Topics, DeadLetterTopic: group.DeadLetterTopic, DeadLetterRetention: 14 * 24 * time.Hour},
 		Ingest:     group,
 		Demo:       DemoConfig{Data: ".data", KafkaListen: "127.0.0.1:9092", Rate: 200, History: 30, Seed: 1, Simulate: true, EngineMemory: 6 << 30},
 	}
@@ -127,16 +142,19 @@ func (c Config) Validate() error {
 	if c.Demo.EngineMemory < 512<<20 {
 		errs = append(errs, errors.New("demo.engine_memory: must be at least 512MiB"))
 	}
+	if r := c.Kafka.DeadLetterRetention; r < time.Hour || r > 365*24*time.Hour {
+		errs = append(errs, errors.New("kafka.dead_letter_retention: must be 1h to 365d"))
+	}
 	if !slices.Contains([]string{"console", "json"}, c.Log.Format) {
 		errs = append(errs, errors.New("log.format: must be console or json"))
 	}
-	return errors.Join(append(errs, c.ingest().Validate())...)
+	return errors.Join(append(errs, c.Kafka.connection().Validate(), c.ingest().Validate())...)
 }
 
 // ingest is the configuration of ingestion, with what the section kafka holds.
 func (c Config) ingest() ingest.Config {
 	i := c.Ingest
-	i.Brokers, i.Group, i.Topics, i.DeadLetterTopic = c.Kafka.Brokers, c.Kafka.Group, c.Kafka.Topics, c.Kafka.DeadLetterTopic
+	i.Group, i.Topics, i.DeadLetterTopic = c.Kafka.Group, c.Kafka.Topics, c.Kafka.DeadLetterTopic
 	return i
 }
 

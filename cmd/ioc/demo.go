@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ioc.local/internal/broker"
+	"ioc.local/internal/cluster"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/simulate"
 	"ioc.local/internal/warehouse"
@@ -129,7 +130,7 @@ func (p *process) writeConnection() (path string, err error) {
 	var text strings.Builder
 	for _, section := range []struct{ name, keys string }{
 		{"clickhouse", fmt.Sprintf("addr: %s, database: %q, username: %q, password: %q", yamlList(p.clickhouse.Addr), p.clickhouse.Database, p.clickhouse.Username, p.clickhouse.Password)},
-		{"kafka", fmt.Sprintf("brokers: %s, group: %q, topics: %s, dead_letter_topic: %q", yamlList(p.cfg.Kafka.Brokers), p.cfg.Kafka.Group, yamlList(p.cfg.Kafka.Topics), p.cfg.Kafka.DeadLetterTopic)},
+		{"kafka", fmt.Sprintf("brokers: %s, group: %q, topics: %s, dead_letter_topic: %q, dead_letter_retention: %s", yamlList(p.cfg.Kafka.Brokers), p.cfg.Kafka.Group, yamlList(p.cfg.Kafka.Topics), p.cfg.Kafka.DeadLetterTopic, p.cfg.Kafka.DeadLetterRetention)},
 		{"reference", fmt.Sprintf("savings: %q, sources: %q", savings, sources)},
 		{"kpi", fmt.Sprintf("dir: %q", definitions)},
 	} {
@@ -204,9 +205,11 @@ func (p *process) startBroker(ctx context.Context) error {
 		cfg.Topics = append(cfg.Topics, broker.Topic{Name: topic, Partitions: demoPartitions})
 	}
 	if p.cfg.Kafka.DeadLetterTopic != "" {
-		cfg.Topics = append(cfg.Topics, broker.Topic{Name: p.cfg.Kafka.DeadLetterTopic, Partitions: 1})
+		cfg.Topics = append(cfg.Topics, broker.Topic{Name: p.cfg.Kafka.DeadLetterTopic, Partitions: 1, Retention: p.cfg.Kafka.DeadLetterRetention})
 	}
-	b, err := broker.New(cfg, broker.Deps{Logger: p.logger.Named("broker")})
+	b, err := broker.New(cfg, broker.Deps{
+		Logger: p.logger.Named("broker"), Registry: p.registry, Report: report(p.health.Probe("broker")),
+	})
 	if err != nil {
 		return err
 	}
@@ -214,14 +217,19 @@ func (p *process) startBroker(ctx context.Context) error {
 	if err := b.WaitReady(ctx); err != nil {
 		return err
 	}
-	p.cfg.Kafka.Brokers = []string{b.Addr()}
+	// The broker of the demo has neither TLS nor users, whatever the configuration says of another.
+	p.cfg.Kafka.Brokers, p.cfg.Kafka.TLS, p.cfg.Kafka.SASL = []string{b.Addr()}, cluster.TLSConfig{}, cluster.SASLConfig{}
 	return nil
 }
 
 // startSimulator produces the official figures that are shipped, and then simulated events, to the broker.
 func (p *process) startSimulator() error {
 	logger := p.logger.Named("simulate")
-	kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: p.cfg.Kafka.Brokers}, produce.KafkaDeps{Logger: logger})
+	to, err := p.cfg.Kafka.cluster()
+	if err != nil {
+		return err
+	}
+	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: logger})
 	if err != nil {
 		return err
 	}

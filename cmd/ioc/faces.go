@@ -48,15 +48,27 @@ func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
 			return err
 		}
 	}
+	var silent func() []silence.Source // not watched without the feed
 	if r.stream {
-		if err := p.startStream(routes, evaluator, gate, boards, ingester); err != nil {
+		watch, err := p.startSilence()
+		if err != nil {
+			return err
+		}
+		silent = watch.Silent
+		if err := p.startStream(routes, evaluator, gate, boards, ingester, silent); err != nil {
 			return err
 		}
 	}
-	server, err := query.New(p.cfg.HTTP, query.Deps{
+	deps := query.Deps{
 		Logger: p.logger.Named("query"), Registry: p.registry, Evaluator: evaluator, Catalogue: catalogue, Reference: p.data,
-		Gate: gate, Routes: routes, ScreenKPIs: screenKPIs(boards),
-	})
+		Gate: gate, Routes: routes, Warehouse: p.client.Conn(), Silent: silent, ScreenKPIs: screenKPIs(boards),
+	}
+	if r.query {
+		if err := p.startLetters(&deps); err != nil {
+			return err
+		}
+	}
+	server, err := query.New(p.cfg.HTTP, deps)
 	if err != nil {
 		return err
 	}
@@ -66,10 +78,12 @@ func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
 }
 
 // startStream starts the feed and adds it and the wall to the routes.
-func (p *process) startStream(routes map[string]query.Route, evaluator *kpi.Evaluator, gate *access.Gate, boards []stream.Board, ingester *ingest.Ingester) error {
-	late, err := p.startSilence()
-	if err != nil {
-		return err
+func (p *process) startStream(routes map[string]query.Route, evaluator *kpi.Evaluator, gate *access.Gate, boards []stream.Board, ingester *ingest.Ingester, silent func() []silence.Source) error {
+	late := func() (late []stream.LateSource) {
+		for _, source := range silent() {
+			late = append(late, stream.LateSource{Source: source.Name, Since: source.Since})
+		}
+		return late
 	}
 	var caughtUp func() bool // not known where another process ingests
 	if ingester != nil {
@@ -93,7 +107,7 @@ func (p *process) startStream(routes map[string]query.Route, evaluator *kpi.Eval
 }
 
 // startSilence watches the sources of the registry. Without a registry nothing is expected of anybody.
-func (p *process) startSilence() (late func() []stream.LateSource, err error) {
+func (p *process) startSilence() (*silence.Watch, error) {
 	expected := map[string]time.Duration{}
 	if sources := p.data.Sources(); sources != nil {
 		for _, source := range sources.Expected() {
@@ -107,13 +121,7 @@ func (p *process) startSilence() (late func() []stream.LateSource, err error) {
 		return nil, err
 	}
 	p.stages.start("silence", watch.Run)
-	return func() []stream.LateSource {
-		var late []stream.LateSource
-		for _, source := range watch.Silent() {
-			late = append(late, stream.LateSource{Source: source.Name, Since: source.Since})
-		}
-		return late
-	}, nil
+	return watch, nil
 }
 
 // screenKPIs are those that a key with the role screen may ask for: those of the boards, which hold all that the wall shows.

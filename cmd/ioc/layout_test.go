@@ -175,7 +175,9 @@ func imports(t *testing.T, file *ast.File) []string {
 }
 
 // isTestPackage says whether a package helps tests, as net/http/httptest does.
-func isTestPackage(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+func isTestPackage(pkg string) bool {
+	return strings.HasSuffix(pkg, "test") || pkg == "internal/faultproxy"
+}
 
 // walk calls check with every file of the tree, as a slash-separated path from
 // its root, without folders that Go ignores too.

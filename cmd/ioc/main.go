@@ -18,7 +18,7 @@ const (
 	exitOK        = 0
 	exitFailed    = 1
 	exitUsage     = 2
-	exitUndecided = 3 // ioc verify could not find out; with 1 it found a difference.
+	exitUndecided = 3 // Whether all is well could not be found out; with 1 it is not (ioc verify, ioc dead-letters replay).
 )
 
 func main() { os.Exit(start(os.Args[1:])) }
@@ -41,17 +41,23 @@ func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var undecided *undecidedError
-	if errors.As(err, &undecided) { // also when it was asked to stop: 0 would say that nothing differs
+	code := exitCode(ctx, err)
+	if code != exitOK {
 		fmt.Fprintln(root.ErrOrStderr(), "ioc:", err)
-		return exitUndecided
 	}
-	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return exitOK // asked to stop while it was starting is a clean stop too
-	}
-	fmt.Fprintln(root.ErrOrStderr(), "ioc:", err)
+	return code
+}
+
+// exitCode is the code that a command ends with.
+func exitCode(ctx context.Context, err error) int {
+	var undecided *undecidedError
 	var usage *usageError
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &undecided): // also when it was asked to stop: 0 would say that nothing differs
+		return exitUndecided
+	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitOK // asked to stop while it was starting is a clean stop too
+	case errors.As(err, &usage):
 		return exitUsage
 	}
 	return exitFailed

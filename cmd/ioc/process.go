@@ -110,11 +110,15 @@ func (p *process) startRoles(r roles) error {
 	if r.ingest {
 		probe := p.health.Probe("ingest")
 		hash := event.NewIdentityHash()
-		var err error
+		from, err := p.cfg.Kafka.cluster()
+		if err != nil {
+			return err
+		}
 		ingester, err = ingest.New(p.cfg.ingest(), ingest.Deps{
-			Logger: p.logger.Named("ingest"), Registry: p.registry, Warehouse: p.client, Calendar: p.data.Calendar(),
+			Logger: p.logger.Named("ingest"), Registry: p.registry, Cluster: from, Warehouse: p.client, Calendar: p.data.Calendar(),
 			NewDecoder: func() *event.Decoder { return event.NewDecoder(p.data, event.Options{Identity: hash}) },
 			Report:     report(probe),
+			Note:       func(text string) { p.health.NoteAbout("ingest", text) },
 		})
 		if err != nil {
 			return err

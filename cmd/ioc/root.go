@@ -33,8 +33,18 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newDemo(), newServe(), newSchema(), newCheck(), newConfig(), newIngestFile(), newSimulate(), newKPI(), newVerify(), newTopics(), newToken(), newClickHouseUsers(), newVersion())
+	root.AddCommand(newDemo(), newServe(), newSchema(), newCheck(), newConfig(), newIngestFile(), newSimulate(), newKPI(), newVerify(), newTopics(), newDeadLetters(), newPause(), newResume(), newToken(), newClickHouseUsers(), newVersion())
 	return root
+}
+
+// atMost refuses more arguments, as a usage error.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return &usageError{fmt.Errorf("%s takes at most %d arguments, not %d; see %s --help", cmd.CommandPath(), n, len(args), cmd.CommandPath())}
+		}
+		return nil
+	}
 }
 
 // exactly refuses any other number of arguments, as a usage error.

@@ -68,7 +68,11 @@ func newSimulate() *cobra.Command {
 			}
 			sink := printTo(cmd.OutOrStdout())
 			if out == "" {
-				kafka, err := produce.NewKafka(produce.KafkaConfig{Brokers: cfg.Kafka.Brokers}, produce.KafkaDeps{Logger: logger})
+				to, err := cfg.Kafka.cluster()
+				if err != nil {
+					return &usageError{err}
+				}
+				kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: logger})
 				if err != nil {
 					return err
 				}

@@ -26,7 +26,11 @@ Events that both the old and the new log hold are counted twice if they are read
 				return &usageError{errors.New("--partition, --from and --reason are needed")}
 			}
 			return withClient(cmd, func(ctx context.Context, cfg Config, client *warehouse.Client) error {
-				stop, err := ingest.StopReason(ctx, cfg.ingest(), client, args[0], int(partition))
+				kafka, err := cfg.Kafka.cluster()
+				if err != nil {
+					return &usageError{err}
+				}
+				stop, err := ingest.StopReason(ctx, cfg.ingest(), kafka, client, args[0], int(partition))
 				if err != nil {
 					return err
 				}
@@ -46,7 +50,7 @@ Events that both the old and the new log hold are counted twice if they are read
 	adopt.Flags().Int64Var(&partition, "partition", -1, "partition")
 	adopt.Flags().Int64Var(&from, "from", -1, "first offset to read")
 	adopt.Flags().StringVar(&reason, "reason", "", "why, for those who look later")
-	cmd := &cobra.Command{Use: "topics", Short: "Decide about topics"}
-	cmd.AddCommand(adopt)
+	cmd := &cobra.Command{Use: "topics", Short: "Print and make what ioc needs in Kafka, and decide about stopped partitions"}
+	cmd.AddCommand(newTopicsPrint(), newTopicsApply(), adopt)
 	return cmd
 }

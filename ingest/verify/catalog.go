@@ -11,8 +11,17 @@ import (
 	"ioc.local/internal/warehouse"
 )
 
-// dossierChanges is the table without storage that the state of dossiers goes through on its way into its rollups.
-const dossierChanges = "dossier_changes"
+const (
+	// dossierChanges is the table without storage that the state of dossiers goes through on its way into its rollups.
+	dossierChanges = "dossier_changes"
+	// feedQuality is a rollup that ingestion fills itself, and not a view; feedRecords gives a row for each record that it
+	// counts.
+	feedQuality, feedRecords = "feed_quality", "feed_records"
+)
+
+// beside are tables that name offsets of rows that are elsewhere: what was done about them. They are no places of their
+// own.
+var beside = []string{"voided", "dossier_order", "dossier_bounds", "dead_letter_replays", "topic_incarnations", feedQuality}
 
 // catalog is what the database says about itself, so that tables of later migrations are verified too.
 type catalog struct {
@@ -20,8 +29,6 @@ type catalog struct {
 	raw []rawTable
 	// rollups are the targets of materialized views.
 	rollups []target
-	// changes are the columns of dossier_changes.
-	changes []column
 }
 
 type rawTable struct {
@@ -34,6 +41,14 @@ type rawTable struct {
 	counted bool
 	// forgets says that rows are dropped after a time.
 	forgets bool
+}
+
+// bounds are the columns of the first and the last offset of a row.
+func (t rawTable) bounds() (first, last string) {
+	if t.ranges {
+		return "first_offset", "last_offset"
+	}
+	return "offset", "offset"
 }
 
 type column struct {
@@ -60,7 +75,40 @@ type target struct {
 	forgets bool
 	// timeKey is the day or minute that its rows are of, empty without one.
 	timeKey string
+	// sorting is the sorting key.
+	sorting string
+	// views fill it; where there is none, it is the sum of the rows of records.
 	views   []warehouse.RollupView
+	records string
+}
+
+// dossiers says that it is filled from the state of dossiers.
+func (t target) dossiers() bool { return len(t.views) > 0 && t.views[0].Source == dossierChanges }
+
+// problem says why the target cannot be recomputed; it is empty when it can.
+func (t target) problem(c *catalog) string {
+	if t.records != "" {
+		return ""
+	}
+	for _, v := range t.views {
+		raw := slices.ContainsFunc(c.raw, func(raw rawTable) bool { return raw.name == v.Source && !raw.ranges })
+		switch {
+		case v.Over("") == "" || !raw && v.Source != dossierChanges:
+			return fmt.Sprintf("the view %s reads from %q, which verify cannot recompute from", v.Name, v.Source)
+		case t.state && (len(t.views) > 1 || v.Source != dossierChanges):
+			return "it replaces rows, and only the state of dossiers is known to do that"
+		case !t.state && (!t.has("topic") || !t.has("partition") || !t.has("position")):
+			return "it has no position rows, so nothing says which raw rows it counts"
+		case len(t.views) > 1 && (!t.has("family") || v.Source == dossierChanges):
+			return "several views fill it, and it has no column family that tells them apart"
+		}
+	}
+	for _, c := range t.columns {
+		if f := c.function(); !t.state && !c.key && f != "sum" && f != "max" {
+			return fmt.Sprintf("verify does not know how to add up the column %s of type %s", c.name, c.kind)
+		}
+	}
+	return ""
 }
 
 func (t target) has(name string) bool {
@@ -109,7 +157,7 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 		return nil, fmt.Errorf("reading system.columns: %w", err)
 	}
 
-	c := &catalog{changes: columns[dossierChanges]}
+	c := &catalog{}
 	type table struct{ name, engine, full, sorting string }
 	tables := map[string]table{}
 	var names []string
@@ -138,17 +186,21 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 	for _, name := range names {
 		t := tables[name]
 		has := func(column string) bool { return target{columns: columns[name]}.has(column) }
-		if strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")) {
+		if !slices.Contains(beside, name) && strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")) {
 			raw := rawTable{name: name, ranges: has("first_offset"), events: has("event_id"), forgets: forgets(t)}
 			raw.counted = raw.events && name != "dossier_events" && name != "register_events"
 			c.raw = append(c.raw, raw)
 		}
 	}
 	for _, name := range names {
-		if len(views[name]) == 0 {
+		_, records := tables[feedRecords]
+		if len(views[name]) == 0 && (name != feedQuality || !records) {
 			continue
 		}
-		t := target{name: name, columns: columns[name], views: views[name], forgets: forgets(tables[name]), state: tables[name].engine == "ReplacingMergeTree"}
+		t := target{name: name, columns: columns[name], views: views[name], forgets: forgets(tables[name]), state: tables[name].engine == "ReplacingMergeTree", sorting: tables[name].sorting}
+		if len(t.views) == 0 {
+			t.records = feedRecords
+		}
 		if first, _, _ := strings.Cut(tables[name].sorting, ","); slices.ContainsFunc(t.columns, func(c column) bool {
 			return c.name == first && strings.HasPrefix(c.kind, "Date")
 		}) && !t.state {

@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// identitiesAtOnce bounds the identities whose hashes are in memory together.
-	identitiesAtOnce = 32_000_000
+	// identitiesAtOnce bounds the identities whose hashes are grouped together; what is too much for memory is grouped on
+	// disk.
+	identitiesAtOnce = 1_000_000_000
 	dayMillis        = 24 * 60 * 60 * 1000
 )
 

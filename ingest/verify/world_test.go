@@ -154,21 +154,7 @@ func (s *stream) someVoids(from int64) []string {
 // takeOut lets ingestion take voided facts out of the rollups until none is open.
 func (w *world) takeOut() {
 	w.t.Helper()
-	cfg := ingest.DefaultVoidsConfig()
-	cfg.Poll = 50 * time.Millisecond
-	v, err := ingest.NewVoids(cfg, ingest.VoidsDeps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Warehouse: w.db.Client})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(w.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- v.Run(ctx) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			w.t.Error(err)
-		}
-	}()
+	defer w.startVoids()()
 	open := "SELECT toString((SELECT countIf((source, subject) NOT IN (SELECT source, event_id FROM voided) AND subject NOT LIKE 'nothing%') FROM register_events WHERE type = 'event.void')"
 	for rollup, family := range map[string]string{"auth_minutes": "auth_attempts", "auth_days": "auth_attempts", "query_minutes": "data_queries", "query_days": "data_queries", "eid_minutes": "eid_events", "eid_days": "eid_events"} {
 		open += fmt.Sprintf(" + ((SELECT max(p.position) FROM %s AS p WHERE topic = '~void') != (SELECT max(batch) FROM voided WHERE family = '%s'))", rollup, family)
@@ -176,7 +162,27 @@ func (w *world) takeOut() {
 	open += ")"
 	for deadline := time.Now().Add(2 * time.Minute); w.text(open) != "0"; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("%s voids are still open", w.text(open))
+			w.t.Fatalf("%s voids are still open: %s", w.text(open), w.text("SELECT toString(groupArray((source, subject, received_at))) FROM (SELECT * FROM register_events WHERE type = 'event.void' AND (source, subject) NOT IN (SELECT source, event_id FROM voided) LIMIT 20)"))
+		}
+	}
+}
+
+// startVoids runs what takes voided facts out of the rollups, until stop.
+func (w *world) startVoids() (stop func()) {
+	w.t.Helper()
+	cfg := ingest.DefaultVoidsConfig()
+	cfg.Poll = 50 * time.Millisecond
+	v, err := ingest.NewVoids(cfg, ingest.VoidsDeps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Warehouse: w.db.Client})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- v.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
 		}
 	}
 }
@@ -217,12 +223,7 @@ func report(id string, at time.Time) string {
 // verify runs the verification and checks that it leaves no table behind.
 func (w *world) verify(options verify.Options) *verify.Report {
 	w.t.Helper()
-	found, err := verify.Run(w.t.Context(), verify.Deps{Client: w.db.Client, Calendar: w.calendar,
-		Committed: func(context.Context) (map[verify.TopicPartition]int64, error) {
-			w.lock.Lock()
-			defer w.lock.Unlock()
-			return maps.Clone(w.committed), nil
-		}}, options)
+	found, err := verify.Run(w.t.Context(), w.deps(), options)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -230,9 +231,19 @@ func (w *world) verify(options verify.Options) *verify.Report {
 	return found
 }
 
+// deps are those of a verification that knows what is committed.
+func (w *world) deps() verify.Deps {
+	return verify.Deps{Client: w.db.Client, Calendar: w.calendar,
+		Committed: func(context.Context) (map[verify.TopicPartition]int64, error) {
+			w.lock.Lock()
+			defer w.lock.Unlock()
+			return maps.Clone(w.committed), nil
+		}}
+}
+
 func (w *world) noTablesLeft() {
 	w.t.Helper()
-	if left := w.text("SELECT arrayStringConcat(groupArray(name), ', ') FROM system.tables WHERE database = currentDatabase() AND name LIKE 'verify%'"); left != "" {
+	if left := w.text("SELECT arrayStringConcat(groupArray(name), ', ') FROM system.tables WHERE database = currentDatabase() AND match(name, '^(verify|rebuild)_')"); left != "" {
 		w.t.Errorf("tables left behind: %s", left)
 	}
 }

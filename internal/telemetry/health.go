@@ -13,8 +13,11 @@ import (
 type Health struct {
 	mu     sync.Mutex
 	probes []*Probe // by name
-	notes  []string
+	notes  []note
 }
+
+// note is what an operator should know although nothing fails. about is empty where it stays.
+type note struct{ about, text string }
 
 // NewHealth makes a Health without probes, which is ready.
 func NewHealth() *Health { return &Health{} }
@@ -66,18 +69,38 @@ func (h *Health) Ready() (ok bool, detail []ProbeState) {
 	return ok, detail
 }
 
-// Note adds what an operator should know although nothing fails, such as a safeguard that is not configured.
+// Note adds what an operator should know although nothing fails, such as a safeguard that is not configured. It stays.
 func (h *Health) Note(text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.notes = append(h.notes, text)
+	h.notes = append(h.notes, note{text: text})
 }
 
-// Notes lists what Note added.
+// NoteAbout says what an operator should know of one matter although nothing fails, in place of what was said of it
+// before. An empty text takes that back. The matter must have a name.
+func (h *Health) NoteAbout(about, text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(h.notes, func(n note) bool { return n.about == about })
+	switch {
+	case i >= 0 && text == "":
+		h.notes = slices.Delete(h.notes, i, i+1)
+	case i >= 0:
+		h.notes[i].text = text
+	case text != "":
+		h.notes = append(h.notes, note{about, text})
+	}
+}
+
+// Notes lists what Note and NoteAbout said, in the order in which it came up.
 func (h *Health) Notes() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.notes)
+	texts := make([]string, 0, len(h.notes))
+	for _, n := range h.notes {
+		texts = append(texts, n.text)
+	}
+	return texts
 }
 
 // OK tells that the component works.

@@ -351,3 +351,21 @@ func TestNotesDoNotMakeUnready(t *testing.T) {
 		t.Errorf("/readyz answers %d %s", response.StatusCode, body)
 	}
 }
+
+// TestNotesAboutAMatterAreTakenBack replaces one and takes it back; what stays, stays.
+func TestNotesAboutAMatterAreTakenBack(t *testing.T) {
+	base, health, _ := start(t)
+	health.NoteAbout("ingest", "")
+	health.NoteAbout("ingest", "paused by x")
+	health.Note("there is no source registry")
+	for _, step := range []struct{ text, want string }{
+		{"paused by y", `"notes":["paused by y","there is no source registry"]`},
+		{"", `"notes":["there is no source registry"]`},
+		{"paused again", `"notes":["there is no source registry","paused again"]`},
+	} {
+		health.NoteAbout("ingest", step.text)
+		if response, body := get(t, base+"/readyz", ""); response.StatusCode != 200 || !strings.Contains(body, step.want) {
+			t.Errorf("/readyz answers %d %s, want 200 with %s", response.StatusCode, body, step.want)
+		}
+	}
+}

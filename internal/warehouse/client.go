@@ -117,7 +117,7 @@ func allLoopback(addrs []string) bool {
 }
 
 // retryable are the ClickHouse errors that pass: the same statement may succeed later. It is the
-// list of the official Kafka Connect sink, and 236. Any other code is a fault of the data or the statement.
+// list of the official Kafka Connect sink, 236 and 243. Any other code is a fault of the data or the statement.
 var retryable = map[int32]string{
 	3:   "UNEXPECTED_END_OF_FILE",
 	107: "FILE_DOESNT_EXIST",
@@ -130,6 +130,7 @@ var retryable = map[int32]string{
 	236: "ABORTED", // the server is shutting down
 	241: "MEMORY_LIMIT_EXCEEDED",
 	242: "TABLE_IS_READ_ONLY",
+	243: "NOT_ENOUGH_SPACE",
 	252: "TOO_MANY_PARTS",
 	285: "TOO_FEW_LIVE_REPLICAS",
 	319: "UNKNOWN_STATUS_OF_INSERT",
@@ -147,7 +148,7 @@ func Retryable(err error) bool {
 	}
 	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok {
 		_, ok := retryable[exception.Code]
-		return ok
+		return ok || DiskFull(err)
 	}
 	for _, target := range []error{
 		clickhouse.ErrAcquireConnTimeout, clickhouse.ErrConnectionClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,

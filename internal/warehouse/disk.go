@@ -2,10 +2,24 @@ package warehouse
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// notEnoughSpace is ClickHouse's code for a disk below MinFreeDisk, and for a part or merge that has no room.
+const notEnoughSpace = 243
+
+// DiskFull says whether ClickHouse refused a statement because its disk is full, or nearly: see [MinFreeDisk]. The same
+// statement succeeds once there is room. A write that the operating system refused comes under several codes, so it is
+// recognised by the system's own words.
+func DiskFull(err error) bool {
+	exception, ok := errors.AsType[*clickhouse.Exception](err)
+	return ok && (exception.Code == notEnoughSpace || strings.Contains(exception.Message, "No space left on device"))
+}
 
 // diskTimeout bounds the question to ClickHouse at a scrape; Prometheus waits ten seconds by default.
 const diskTimeout = 2 * time.Second

@@ -2,8 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,14 +59,15 @@ const insertDossierChanges = ` (registered_on, subject, sign, version, accepted_
 // ApplyDossiers adds the range's effect on the state of its dossiers to dossier_state and the cubes: each
 // dossier is evaluated without and with the events of the range, and the difference is inserted. The raw
 // events of the range must be in dossier_events, and its voids in register_events. What it is evaluated on is fixed by
-// offsets (the range's own, and for other partitions the positions that are recorded in dossier_bounds on the first
-// attempt), so the difference is the same in every attempt, and goes in as one block under the range's token: applying a
-// range again adds only what an earlier attempt left out.
+// offsets (the range's own, and for other partitions those that have a place in dossier_order before the one that the
+// range takes on its first attempt), so the difference is the same in every attempt, and goes in as one block under the
+// range's token: applying a range again adds only what an earlier attempt left out.
 //
 // A void of a dossier event is an event of the set like others: it touches the dossier of the event that it names. One
 // that comes before that event is met by it later, as the range of the void has left its position.
 //
-// Ranges that may hold events of one dossier must be applied one after the other; the caller sees to that.
+// Any number of processes may apply ranges at once. The differences are those of one order, and add up to the whole
+// whatever order they arrive in; meanwhile a dossier of which two ranges are under way may be counted amiss.
 func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers) error {
 	mine := fmt.Sprintf("topic = %s AND partition = %d", quote(touched.Topic), touched.Partition)
 	fresh := fmt.Sprintf("%s AND offset >= %d", mine, touched.First)
@@ -86,12 +85,12 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 	if len(touched.Subjects) == 0 && newVoids == "" {
 		return nil
 	}
-	others, err := dossierBounds(ctx, client, touched)
+	others, err := takePlace(ctx, client, touched)
 	if err != nil {
 		return err
 	}
 	if newVoids != "" {
-		// After the bounds: what they admit is there to be found.
+		// After the place is taken: what is before it is there to be found.
 		if err := touched.addVoided(ctx, client, newVoids); err != nil {
 			return err
 		}
@@ -162,39 +161,6 @@ func (t *TouchedDossiers) addVoided(ctx context.Context, client *Client, named s
 		return fmt.Errorf("looking for the dossiers of voided events: %w", err)
 	}
 	return nil
-}
-
-// dossierBounds gives the SQL condition that an event of another partition had been applied before the range.
-// The first attempt records the positions; every attempt reads back which were recorded first.
-func dossierBounds(ctx context.Context, client *Client, touched TouchedDossiers) (string, error) {
-	for range 2 {
-		var others []map[string]any
-		row := client.Conn().QueryRow(ctx, "SELECT others FROM dossier_bounds WHERE topic = ? AND partition = ? AND since = ? LIMIT 1",
-			touched.Topic, touched.Partition, touched.First)
-		err := row.Scan(&others)
-		if err == nil {
-			conditions := []string{"0"}
-			for _, o := range others {
-				if o["topic"] != touched.Topic || o["partition"] != touched.Partition {
-					conditions = append(conditions, fmt.Sprintf("topic = %s AND partition = %d AND offset < %d", quote(o["topic"].(string)), o["partition"], o["position"]))
-				}
-			}
-			return "(" + strings.Join(conditions, " OR ") + ")", nil
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return "", fmt.Errorf("reading the bounds of the range: %w", err)
-		}
-		settings := InsertSettings(touched.Token)
-		settings["deduplicate_insert_select"] = "force_enable"
-		err = client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), fmt.Sprintf(`INSERT INTO dossier_bounds (topic, partition, since, others)
-			SELECT %s, %d, %d, groupArray((topic, partition, position)) FROM
-			(SELECT topic, partition, max(dossier_days.position) AS position FROM dossier_days WHERE day = toDate(0) AND topic != '' GROUP BY topic, partition)`,
-			quote(touched.Topic), touched.Partition, touched.First))
-		if err != nil {
-			return "", fmt.Errorf("recording the bounds of the range: %w", err)
-		}
-	}
-	return "", fmt.Errorf("the bounds of range %s were recorded but cannot be read", touched.Token)
 }
 
 // quote makes a SQL string literal.

@@ -12,6 +12,14 @@ import (
 // last batch of the table voided that was taken out of the rollup. No Kafka topic can have this name.
 const VoidTopic = "~void"
 
+// RebuildTopic is the topic of the position row that a rollup has once it was rebuilt: its position is the number of
+// rebuilds. Like every position it is part of the revision of what the rollup answers. VoidAgainTopic is that of a row
+// which counts the rebuilds that found the position of VoidTopic lost, so that voided events are to be taken out again.
+const (
+	RebuildTopic   = "~rebuild"
+	VoidAgainTopic = "~void-again"
+)
+
 // RollupView is a materialized view that fills a rollup.
 type RollupView struct {
 	// Name of the view.
@@ -90,6 +98,13 @@ func (v RollupView) Minus(rows, batch string) string {
 
 // VoidedBatch is the query of the number of the last batch of voided that was taken out of the view's rollup.
 func (v RollupView) VoidedBatch() string {
+	return v.positionOf(VoidTopic)
+}
+
+// again is the query of how often the view's rollup has lost its position of voids.
+func (v RollupView) again() string { return v.positionOf(VoidAgainTopic) }
+
+func (v RollupView) positionOf(topic string) string {
 	// Position rows are at the beginning of time, which spares reading the rest.
-	return "SELECT max(p.position) FROM " + v.Target + " AS p WHERE " + v.Columns[0] + " < toDate('1970-01-02') AND topic = '" + VoidTopic + "'"
+	return "SELECT max(p.position) FROM " + v.Target + " AS p WHERE " + v.Columns[0] + " < toDate('1970-01-02') AND topic = '" + topic + "'"
 }

@@ -26,6 +26,7 @@ func AnalystViews() []View {
 		{Name: "quality_reports", Province: "province", NationalRows: true},
 		{Name: "petitions", Province: "province", NationalRows: true},
 		{Name: "reports", Province: "province", NationalRows: true},
+		{Name: "feeds", Province: "province"},
 		{Name: "provinces"}, {Name: "services"}, {Name: "savings_coefficients"}, {Name: "working_calendar"},
 	}
 }

@@ -79,6 +79,11 @@ func fill(t *testing.T, admin *warehouse.Client) {
 	exec("INSERT INTO dossier_state (registered_on, subject, version, province, agency_code, service_id, latest) VALUES " +
 		"(today(), 'a', 1, '01', 'ok', 'DA06-03', now64(3)), (today(), 'b', 1, '79', 'ok', '', now64(3)), (today(), 'c', 1, '', 'ok', '', now64(3)), " +
 		"(today(), 'd', 1, '79', '" + sensitive + "', 'DA06-22', now64(3)), (today(), 'e', 1, '79', '" + sensitive + "', '', 0)")
+	for _, province := range []string{"01", "79", ""} {
+		exec("INSERT INTO feed_quality (hour, source, province, type, age_seconds, accepted) VALUES (now(), '/npsp/H26', '" + province + "', 'auth.attempt', 2, 5)")
+	}
+	exec("INSERT INTO feed_quality (hour, source, province, type, sensitive, age_seconds, accepted) VALUES (now(), '" + sensitive + "', '79', 'wallet.document', 1, 2, 5)")
+	exec("INSERT INTO feed_quality (topic, partition, position) VALUES ('t', 0, 100)")
 	n := 0
 	register := func(columns, values, province, service, id string) {
 		n++

@@ -119,6 +119,10 @@ func fill(conn driver.Conn) error {
 				switch {
 				case c.name == "province" || c.name == "province63" || c.name == "province_code":
 					value = "p"
+				case c.name == "topic" && table == "feed_quality": // the rows with a topic are positions
+					continue
+				case c.name == "age_seconds" || c.name == "accepted" || c.name == "rejected":
+					value = "n + 1"
 				case c.name == "type" && kind != "":
 					value = "'" + kind + "'"
 				case c.name == "service_id":

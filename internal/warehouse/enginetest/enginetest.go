@@ -100,6 +100,22 @@ func Start(t testing.TB) *DB {
 	return open(t, e, name)
 }
 
+// StartOwn returns a database on an engine of the test's own, which it may kill without disturbing tests that run in
+// parallel. The engine stops when the test ends.
+func StartOwn(t testing.TB) *DB {
+	t.Helper()
+	e, stop, err := start(engine.DefaultConfig().Users)
+	if err != nil {
+		t.Fatalf("enginetest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("enginetest: %v", err)
+		}
+	})
+	return open(t, e, "ioc_own")
+}
+
 // Open connects to the test's database as another user, until the test ends.
 func (db *DB) Open(t testing.TB, user engine.Credentials) *warehouse.Client {
 	t.Helper()

@@ -96,4 +96,5 @@ SELECT name_vi FROM provinces ORDER BY name_vi DESC COLLATE 'vi'
 SELECT province, count() AS n FROM dossiers GROUP BY province WITH TOTALS ORDER BY province
 SELECT task, status, due_at < now() AS late FROM tasks ORDER BY task LIMIT 3
 SELECT criterion, sum(passing) / nullIf(sum(evaluated), 0) FROM quality_reports GROUP BY criterion
+SELECT source, (sum(accepted) + sum(duplicates)) / (sum(accepted) + sum(rejected) + sum(duplicates)) AS dung, quantileExactWeighted(0.99)(age_seconds, accepted) AS song FROM feeds GROUP BY source ORDER BY source
 SELECT toStartOfHour(occurred_at) AS h, count() FROM queries GROUP BY h ORDER BY h

@@ -1,0 +1,139 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"ioc.local/ingest/event"
+)
+
+// modelRows reads a block as the driver would.
+func modelRows(block *event.Block) ([]modelRow, error) {
+	names := block.Columns()
+	capture := &blockCapture{columns: make([]columnCapture, len(names))}
+	if err := block.AppendTo(capture); err != nil {
+		return nil, err
+	}
+	rows := make([]modelRow, block.Rows())
+	var text strings.Builder
+	for i := range rows {
+		r := &rows[i]
+		text.Reset()
+		for at, name := range names {
+			value := capture.columns[at].at(i)
+			fmt.Fprintf(&text, "%s=%v ", name, value)
+			switch name {
+			case "topic":
+				r.topic = value.(string)
+			case "partition":
+				r.partition = int(value.(uint32))
+			case "offset", "first_offset", "record_offset":
+				r.offset = int64(value.(uint64))
+			case "last_offset":
+				r.last = int64(value.(uint64))
+			case "source":
+				r.source = value.(string)
+			case "event_id":
+				r.id = value.(string)
+			case "subject":
+				r.subject = value.(string)
+			case "record_time":
+				r.time = value.(int64)
+			case "received_at":
+				r.received = value.(int64)
+			case "occurred_at":
+				r.occurred = value.(int64)
+			case "latency_ms":
+				r.latency = int64(value.(int32))
+			case "reason":
+				r.reason = value.(string)
+			case "kind":
+				r.kind = value.(int8)
+			case "size":
+				r.size = int64(value.(uint32))
+			case "letter":
+				r.letter = value.(string)
+			case "accepted":
+				r.counts[event.Accepted] = int(value.(uint64))
+			case "rejected":
+				r.counts[event.Rejected] = int(value.(uint64))
+			case "duplicates":
+				r.counts[event.Duplicate] = int(value.(uint64))
+			}
+			if outcome, ok := value.(int8); ok && name == "outcome" {
+				r.outcome = outcome
+			}
+		}
+		switch block.Table {
+		case "auth_attempts":
+			r.part = time.UnixMilli(r.occurred).UTC().Format("200601")
+		case "dead_letters", "skipped_offsets", "dead_letter_replays":
+			r.part = time.UnixMilli(r.received).UTC().Format("200601")
+		}
+		r.all = text.String()
+	}
+	return rows, nil
+}
+
+// blockCapture is a prepared insert that keeps what is appended to it.
+type blockCapture struct {
+	driver.Batch
+	columns []columnCapture
+}
+
+// Column implements driver.Batch.
+func (b *blockCapture) Column(i int) driver.BatchColumn { return &b.columns[i] }
+
+type columnCapture struct {
+	driver.BatchColumn
+	values []any
+}
+
+// Append implements driver.BatchColumn.
+func (c *columnCapture) Append(values any) error {
+	switch v := values.(type) {
+	case []string:
+		capture(c, v, strings.Clone)
+	case []*string:
+		capture(c, v, func(p *string) string {
+			if p == nil {
+				return ""
+			}
+			return strings.Clone(*p)
+		})
+	case []int8:
+		capture(c, v, same)
+	case []uint8:
+		capture(c, v, same)
+	case []uint16:
+		capture(c, v, same)
+	case []int32:
+		capture(c, v, same)
+	case []uint32:
+		capture(c, v, same)
+	case []int64:
+		capture(c, v, same)
+	case []uint64:
+		capture(c, v, same)
+	case []float64:
+		capture(c, v, same)
+	case []time.Time:
+		capture(c, v, func(t time.Time) string { return t.Format(time.DateOnly) })
+	default:
+		return fmt.Errorf("the model does not know columns of %T", values)
+	}
+	return nil
+}
+
+func same[T any](v T) T { return v }
+
+func capture[T, U any](c *columnCapture, values []T, as func(T) U) {
+	for _, v := range values {
+		c.values = append(c.values, as(v))
+	}
+}
+
+func (c *columnCapture) at(i int) any { return c.values[i] }

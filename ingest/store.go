@@ -1,0 +1,152 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ioc.local/ingest/event"
+	"ioc.local/internal/warehouse"
+)
+
+// store is ClickHouse as the protocol sees it. The simulation of faults puts a model in its place; in the program it is
+// always clickhouseStore.
+type store interface {
+	// Insert sends a block as one native block under the token. An error says nothing about what was written: the table
+	// may have the rows, and any of the rollups behind it may have them too or not. The same block under the same token
+	// again completes what is missing and adds nothing else.
+	Insert(ctx context.Context, block *event.Block, token string) error
+	// ApplyDossiers brings the dossiers that a range touched up to date; it may be repeated like Insert.
+	ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error
+	// Incarnation returns the newest life of the partition's log that an operator accepted, 0 for the first, and the
+	// offset that it is read from.
+	Incarnation(ctx context.Context, topic string, partition int) (number int, from int64, err error)
+	// RowsExist tells whether anything of the partition is there, under the name that its rows carry.
+	RowsExist(ctx context.Context, incarnation string, partition int) (bool, error)
+	// Identities calls each with the newest events below an offset, at most window of them, in the order of their
+	// offsets. Time is the record's, in Unix milliseconds.
+	Identities(ctx context.Context, incarnation string, partition int, below int64, window int, each func(source, id string, time int64)) error
+	// Replays calls each with the dead letters that records below an offset settled, those of the topic's earlier lives
+	// included, at most the newest window of them, in the order of their records.
+	Replays(ctx context.Context, incarnation string, partition int, below int64, window int, each func(letter event.Identity)) error
+	// Pauses returns the newest decision of an operator for everything, each topic and each partition that has one.
+	Pauses(ctx context.Context) ([]warehouse.Pause, error)
+	// Now reads ClickHouse's clock.
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// clickhouseStore is the real one.
+type clickhouseStore struct{ client *warehouse.Client }
+
+// Insert implements store.
+func (s clickhouseStore) Insert(ctx context.Context, block *event.Block, token string) error {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token)))
+	batch, err := s.client.Conn().PrepareBatch(ctx, "INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
+	if err != nil {
+		return fmt.Errorf("preparing the insert: %w", err)
+	}
+	defer func() { _ = batch.Close() }()
+	if err := block.AppendTo(batch); err != nil {
+		return fmt.Errorf("encoding the block: %w", err)
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("sending the block: %w", err)
+	}
+	return nil
+}
+
+// ApplyDossiers implements store.
+func (s clickhouseStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error {
+	return warehouse.ApplyDossiers(ctx, s.client, touched)
+}
+
+// Incarnation implements store.
+func (s clickhouseStore) Incarnation(ctx context.Context, topic string, partition int) (number int, from int64, err error) {
+	var n uint32
+	var offset uint64
+	row := s.client.Conn().QueryRow(ctx,
+		"SELECT max(incarnation), argMax(first_offset, incarnation) FROM topic_incarnations WHERE topic = ? AND partition = ?", topic, uint32(partition))
+	if err := row.Scan(&n, &offset); err != nil {
+		return 0, 0, fmt.Errorf("reading topic_incarnations: %w", err)
+	}
+	return int(n), int64(offset), nil
+}
+
+// RowsExist implements store.
+func (s clickhouseStore) RowsExist(ctx context.Context, incarnation string, partition int) (bool, error) {
+	var exist bool
+	row := s.client.Conn().QueryRow(ctx, `SELECT count() > 0 FROM (
+		SELECT 1 FROM source_activity WHERE topic = {topic:String} AND partition = {partition:UInt32}
+		UNION ALL SELECT 1 FROM dead_letters WHERE topic = {topic:String} AND partition = {partition:UInt32} LIMIT 1
+		UNION ALL SELECT 1 FROM skipped_offsets WHERE topic = {topic:String} AND partition = {partition:UInt32} LIMIT 1)`,
+		clickhouse.Named("topic", incarnation), clickhouse.Named("partition", fmt.Sprint(partition)))
+	if err := row.Scan(&exist); err != nil {
+		return false, fmt.Errorf("looking for rows of %s/%d: %w", incarnation, partition, err)
+	}
+	return exist, nil
+}
+
+// Identities implements store.
+func (s clickhouseStore) Identities(ctx context.Context, incarnation string, partition int, below int64, window int, each func(source, id string, time int64)) error {
+	type row struct {
+		source, id string
+		time       int64
+	}
+	// Rejected and skipped offsets take no place in the window, so look further back until it is full.
+	for reach := 2 * int64(window); ; reach *= 4 {
+		from := max(0, below-reach)
+		rows, err := s.client.Conn().Query(ctx, `SELECT source, event_id, toUnixTimestamp64Milli(record_time) FROM (`+allEvents()+`)
+			WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {from:UInt64} AND offset < {to:UInt64}
+			ORDER BY offset DESC LIMIT {window:UInt64}`,
+			clickhouse.Named("topic", incarnation), clickhouse.Named("partition", fmt.Sprint(partition)),
+			clickhouse.Named("from", fmt.Sprint(from)), clickhouse.Named("to", fmt.Sprint(below)),
+			clickhouse.Named("window", fmt.Sprint(window)))
+		if err != nil {
+			return fmt.Errorf("restoring identities: %w", err)
+		}
+		found := make([]row, 0, 1024)
+		for rows.Next() {
+			var r row
+			if err := rows.Scan(&r.source, &r.id, &r.time); err != nil {
+				_ = rows.Close()
+				return fmt.Errorf("restoring identities: %w", err)
+			}
+			found = append(found, r)
+		}
+		if err := rows.Close(); err != nil {
+			return fmt.Errorf("restoring identities: %w", err)
+		}
+		if err := rows.Err(); err != nil {
+			return fmt.Errorf("restoring identities: %w", err)
+		}
+		if len(found) < window && from > 0 {
+			continue
+		}
+		for i := len(found) - 1; i >= 0; i-- {
+			each(found[i].source, found[i].id, found[i].time)
+		}
+		return nil
+	}
+}
+
+// Pauses implements store.
+func (s clickhouseStore) Pauses(ctx context.Context) ([]warehouse.Pause, error) {
+	return warehouse.Pauses(ctx, s.client)
+}
+
+// Now implements store.
+func (s clickhouseStore) Now(ctx context.Context) (time.Time, error) {
+	return warehouse.Now(ctx, s.client)
+}
+
+// allEvents selects what identifies the events of all tables.
+func allEvents() string {
+	var selects []string
+	for _, table := range event.Tables() {
+		selects = append(selects, "SELECT source, event_id, record_time, offset, topic, partition FROM "+table)
+	}
+	return strings.Join(selects, " UNION ALL ")
+}

@@ -1,0 +1,84 @@
+package warehouse_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"ioc.local/internal/warehouse"
+)
+
+// TestTokensOutliveRestart repeats an insert into every table that rollups are behind, on a server that has loaded
+// its tables again since: nothing counts twice. The ids of blocks must not depend on how a table or view came about.
+func TestTokensOutliveRestart(t *testing.T) {
+	db := migrated(t)
+	views, err := warehouse.RollupViews(t.Context(), db.Client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{
+		"dossier_changes": "(registered_on, subject, sign, accepted_at, saved_at, due_at, overdue_at, topic, partition, position) VALUES (today(), 'd', 1, now64(3), now64(3), now64(3), now64(3), 't', 0, 1)",
+	}
+	sources := map[string]bool{}
+	for _, v := range views {
+		sources[v.Source] = true
+	}
+	insert := func() {
+		t.Helper()
+		for source := range sources {
+			values := rows[source]
+			if values == "" {
+				values = "(topic, partition, offset, source, event_id, occurred_at, received_at) VALUES ('t', 0, 1, 's', 'e', now64(3), now64(3))"
+			}
+			settings := warehouse.InsertSettings("restart/" + source)
+			var err error
+			for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+				err = db.Client.Conn().Exec(clickhouse.Context(t.Context(), clickhouse.WithSettings(settings)), "INSERT INTO "+source+" "+values)
+				if err == nil || !warehouse.Retryable(err) {
+					break
+				}
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", source, err)
+			}
+		}
+	}
+	counts := func() map[string]string {
+		all := map[string]string{}
+		for _, v := range views {
+			query := "SELECT toString(count()) FROM " + v.Target
+			if hasN := text(t, db.Client, "SELECT toString(count()) FROM system.columns WHERE database = currentDatabase() AND table = ? AND name = 'n'", v.Target); hasN == "1" {
+				query = "SELECT toString(sum(n)) FROM " + v.Target
+			}
+			all[v.Target] = text(t, db.Client, query)
+		}
+		return all
+	}
+	insert()
+	before := counts()
+	for target, n := range before {
+		if n == "0" {
+			t.Errorf("%s counts nothing", target)
+		}
+	}
+	insert()
+	if diff := cmp.Diff(before, counts()); diff != "" {
+		t.Errorf("again, by the same server (-before +after):\n%s", diff)
+	}
+	pid := db.Engine.PID()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); db.Engine.PID() == pid || db.Client.Conn().Ping(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the engine is not back")
+		}
+	}
+	insert()
+	if diff := cmp.Diff(before, counts()); diff != "" {
+		t.Errorf("again, after a restart (-before +after):\n%s", diff)
+	}
+}
