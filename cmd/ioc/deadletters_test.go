@@ -77,8 +77,8 @@ func (w *lettersWorld) ioc(want int, args ...string) string {
 	args = append([]string{"dead-letters"}, args...)
 	root.SetArgs(append(args, "--clickhouse.addr", w.db.Engine.Addr(), "--clickhouse.database", w.db.Database,
 		"--kafka.brokers", w.broker, "--kafka.topics", "auth", "--kafka.dead_letter_topic", "dead"))
-	err := root.ExecuteContext(ctx)
-	if got := exitCode(ctx, err); got != want {
+	cmd, err := root.ExecuteContextC(ctx)
+	if got := exitCode(ctx, cmd, err); got != want {
 		w.Fatalf("ioc %s exits with %d, want %d: %v\n%s%s", strings.Join(args, " "), got, want, err, &out, &errs)
 	}
 	return out.String()

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"ioc.local/internal/warehouse/engine"
 )
@@ -40,22 +43,25 @@ func start(args []string) int {
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	code := exitCode(ctx, err)
+	cmd, err := root.ExecuteContextC(ctx)
+	code := exitCode(ctx, cmd, err)
 	if code != exitOK {
 		fmt.Fprintln(root.ErrOrStderr(), "ioc:", err)
 	}
 	return code
 }
 
+// endless are the commands that go on until they are asked to stop.
+var endless = []string{"demo", "serve", "simulate"}
+
 // exitCode is the code that a command ends with.
-func exitCode(ctx context.Context, err error) int {
+func exitCode(ctx context.Context, cmd *cobra.Command, err error) int {
 	var undecided *undecidedError
 	var usage *usageError
 	switch {
 	case errors.As(err, &undecided): // also when it was asked to stop: 0 would say that nothing differs
 		return exitUndecided
-	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled) && slices.Contains(endless, cmd.Name()):
 		return exitOK // asked to stop while it was starting is a clean stop too
 	case errors.As(err, &usage):
 		return exitUsage

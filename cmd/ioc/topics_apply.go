@@ -19,7 +19,7 @@ type topicFlags struct {
 	partitions, replication int
 	retention               string
 	principal               string
-	more                    bool
+	more, first             bool
 }
 
 func (f *topicFlags) add(cmd *cobra.Command) {
@@ -39,11 +39,12 @@ func (f *topicFlags) plan(cmd *cobra.Command) (cfg Config, wanted topics.Config,
 	wanted = cfg.topics()
 	wanted.ComparePartitions = cmd.Flags().Changed("partitions")
 	wanted.Partitions, wanted.MorePartitions, wanted.Replication, wanted.Principal = f.partitions, f.more, f.replication, f.principal
+	wanted.FirstPermissions = f.first
 	if wanted.Retention, err = config.ParseDuration(f.retention); err != nil {
 		return cfg, wanted, &usageError{fmt.Errorf("--retention: %w", err)}
 	}
-	if p := f.principal; p != "" && (!strings.HasPrefix(p, "User:") || p == "User:") {
-		return cfg, wanted, &usageError{fmt.Errorf("--principal: %q is not of the form User:name", p)}
+	if p := f.principal; p != "" && (!strings.HasPrefix(p, "User:") || p == "User:" || p == "User:*") {
+		return cfg, wanted, &usageError{fmt.Errorf("--principal: %q is not of the form User:name, with the name of one user", p)}
 	}
 	if err := wanted.Validate(); err != nil {
 		return cfg, wanted, &usageError{err}
@@ -130,7 +131,10 @@ environment (IOC_KAFKA_SASL_USERNAME, IOC_KAFKA_SASL_PASSWORD).
 
 More partitions move keys to other partitions. Duplicates are recognised within a partition: an event that its producer
 sends again across the change counts twice, unless it is of a dossier or a register, which are sets of events. So an
-existing topic gets more partitions only with --partitions and --allow-more-partitions.`,
+existing topic gets more partitions only with --partitions and --allow-more-partitions.
+
+Where brokers let everybody in as long as nobody has a permission (allow.everyone.if.no.acl.found), the first permission
+shuts all others out. So --principal gives one on an existing topic that has none only with --allow-first-permissions.`,
 		Example: `  ioc topics apply --dry-run --config ioc.yaml
   ioc topics apply --principal User:ioc --replication-factor 3 --config ioc.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -159,6 +163,7 @@ existing topic gets more partitions only with --partitions and --allow-more-part
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the changes without making them")
+	cmd.Flags().BoolVar(&flags.first, "allow-first-permissions", false, "give permissions also on existing topics on which nobody has one")
 	cmd.Flags().BoolVar(&flags.more, "allow-more-partitions", false, "give existing topics of events the partitions that they lack")
 	return cmd
 }

@@ -215,7 +215,9 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 		if err != nil || !again {
 			return err
 		}
-		b.room.mended()
+		if err := b.room.renewed(); err != nil {
+			return fmt.Errorf("the disk of the broker's directory %s refused the broker's state: %w", b.cfg.Dir, err)
+		}
 		if b.ln, err = listen(b.bound); err != nil {
 			return err
 		}
@@ -273,6 +275,7 @@ func (b *Broker) watch(ctx context.Context, cluster *kfake.Cluster) (again bool)
 			}
 			if problem != nil && b.room.mendable() {
 				b.log.Warn("the broker writes its state anew and starts again", zap.Error(problem))
+				b.room.renew()
 				return true
 			}
 		}

@@ -11,8 +11,8 @@ import (
 // logger passes kfake's messages on to zap.
 type logger struct {
 	log *zap.Logger
-	// warned is told each warning before kfake goes on.
-	warned func(format string, args []any)
+	// wrote is told each warning and error before kfake goes on.
+	wrote func(format string, args []any)
 }
 
 // Logf logs one message. kfake's "info" is one line a request, so it goes to
@@ -21,9 +21,10 @@ func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	var to zapcore.Level
 	switch level {
 	case kfake.LogLevelError:
+		l.wrote(format, args)
 		to = zap.ErrorLevel
 	case kfake.LogLevelWarn:
-		l.warned(format, args)
+		l.wrote(format, args)
 		to = zap.WarnLevel
 	case kfake.LogLevelInfo:
 		to = zap.DebugLevel

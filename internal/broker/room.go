@@ -41,6 +41,7 @@ type room struct {
 	left    uint64
 	unknown error // why the free space is not known; then nothing is refused for it
 	failed  error // a write that the disk refused
+	renewal bool  // the state is being written anew
 }
 
 func newRoom(cfg Config, deps Deps) (*room, error) {
@@ -94,7 +95,7 @@ func (r *room) refuses(floor uint64) bool {
 	if time.Since(r.looked) > lookInterval {
 		r.look()
 	}
-	return r.failed != nil || r.unknown == nil && r.left < floor
+	return r.failed != nil || r.renewal || r.unknown == nil && r.left < floor
 }
 
 // look asks for the free space; the caller holds mu.
@@ -126,7 +127,7 @@ func (r *room) check() error {
 	return problem
 }
 
-// wrote is told kfake's warnings, which are the only sign of a write that failed.
+// wrote is told kfake's warnings and errors, which are the only sign of a write that failed.
 func (r *room) wrote(format string, args []any) {
 	if !strings.HasPrefix(format, "persist ") {
 		return
@@ -139,11 +140,12 @@ func (r *room) wrote(format string, args []any) {
 }
 
 // mendable tells whether a write had failed and the disk takes writes again, so that the broker's state can be written
-// anew. It tries with as much as that takes.
+// anew. It tries with as much as that takes. Requests do not wait for it.
 func (r *room) mendable() bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed != nil && (r.unknown != nil || r.left >= r.floor) && r.try() == nil
+	able := r.failed != nil && (r.unknown != nil || r.left >= r.floor)
+	r.mu.Unlock()
+	return able && r.try() == nil
 }
 
 // try writes as much as all state files hold, and a little more.
@@ -165,9 +167,17 @@ func (r *room) try() error {
 	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 }
 
-// mended forgets the write that failed: everything has been written anew.
-func (r *room) mended() {
+// renew begins to write everything anew; until renewed everything is refused.
+func (r *room) renew() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.failed = nil
+	r.failed, r.renewal = nil, true
+}
+
+// renewed ends it. It returns the write that the disk refused meanwhile.
+func (r *room) renewed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.renewal = false
+	return r.failed
 }

@@ -171,18 +171,24 @@ var operations = map[string]kmsg.ACLOperation{
 }
 
 // missing returns the grants that a principal lacks. Only grants on the very name, from any host, count; what a prefix or
-// an operation that implies others allows is granted once more, which does no harm.
-func (a *Admin) missing(ctx context.Context, principal string, wanted []Grant) ([]Grant, error) {
+// an operation that implies others allows is granted once more, which does no harm. governed are the topics on whose very
+// name anybody has a permission.
+func (a *Admin) missing(ctx context.Context, principal string, wanted []Grant) (missing []Grant, governed map[string]bool, err error) {
 	request := kmsg.NewPtrDescribeACLsRequest()
 	request.ResourceType, request.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
-	request.Principal = kmsg.StringPtr(principal)
 	request.Operation, request.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
 	answer, err := request.RequestWith(ctx, a.client)
 	if err == nil {
 		err = refused(answer.ErrorCode, answer.ErrorMessage)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking what %s is allowed: %w", principal, err)
+		return nil, nil, fmt.Errorf("asking what %s is allowed: %w", principal, err)
+	}
+	governed = map[string]bool{}
+	for _, r := range answer.Resources {
+		if r.ResourceType == kmsg.ACLResourceTypeTopic && r.ResourcePatternType == kmsg.ACLResourcePatternTypeLiteral && len(r.ACLs) > 0 {
+			governed[r.ResourceName] = true
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(wanted), func(g Grant) bool {
 		return slices.ContainsFunc(answer.Resources, func(r kmsg.DescribeACLsResponseResource) bool {
@@ -191,7 +197,7 @@ func (a *Admin) missing(ctx context.Context, principal string, wanted []Grant) (
 					return acl.Principal == principal && acl.Host == "*" && acl.Operation == operations[g.Operation] && acl.PermissionType == kmsg.ACLPermissionTypeAllow
 				})
 		})
-	}), nil
+	}), governed, nil
 }
 
 func (a *Admin) grant(ctx context.Context, principal string, g Grant) error {

@@ -61,17 +61,26 @@ func (a *Admin) Changes(ctx context.Context, cfg Config) (changes []Change, note
 				notes = append(notes, fmt.Sprintf("topic %s keeps %s %s, which is longer than %s: %s. To change it deletes records, so it is left to you: kafka-configs.sh --alter --topic %s --add-config %s=%s",
 					t.Name, s.Key, is, s.Value, s.Why, t.Name, s.Key, s.Value))
 			case differs:
+				if s.Key == cleanupPolicy && strings.Contains(is, compacts) {
+					notes = append(notes, compactedText(t.Name, is))
+					continue
+				}
 				changes = append(changes, Change{fmt.Sprintf("set %s of topic %s to %s instead of %s: %s", s.Key, t.Name, s.Value, is, s.Why),
 					func(ctx context.Context) error { return a.set(ctx, t.Name, s) }})
 			}
 		}
 	}
 	if cfg.Principal != "" {
-		lacks, err := a.missing(ctx, cfg.Principal, plan.Grants)
+		lacks, governed, err := a.missing(ctx, cfg.Principal, plan.Grants)
 		errs = append(errs, err)
 		for _, g := range sorted(lacks) {
-			changes = append(changes, Change{fmt.Sprintf("allow %s to %s the %s %s: %s", cfg.Principal, g.Operation, g.Resource, g.Name, g.Why),
-				func(ctx context.Context) error { return a.grant(ctx, cfg.Principal, g) }})
+			text := fmt.Sprintf("allow %s to %s the %s %s: %s", cfg.Principal, g.Operation, g.Resource, g.Name, g.Why)
+			change := Change{text, func(ctx context.Context) error { return a.grant(ctx, cfg.Principal, g) }}
+			if partitions[g.Name] > 0 && g.Resource == "topic" && !governed[g.Name] && !cfg.FirstPermissions {
+				change = Change{text + " (only with --allow-first-permissions: nobody has a permission on this topic yet; where brokers let everybody in as long as that is so, allow.everyone.if.no.acl.found, the first permission shuts its producers out)",
+					func(context.Context) error { return errNotAllowed }}
+			}
+			changes = append(changes, change)
 		}
 	}
 	return changes, notes, errors.Join(errs...)
@@ -85,6 +94,13 @@ func (a *Admin) more(cfg Config, t Topic, has int) Change {
 	}
 	return Change{text + " (only with --allow-more-partitions: keys move to other partitions, and what a producer sends again across the change is not recognised as a duplicate, so that an authentication or a data query counts twice; dossiers and registers are sets of events, wherever these are, and stay right)",
 		func(context.Context) error { return errNotAllowed }}
+}
+
+// compactedText is about a topic of events that is compacted. To end that would delete all records that are older than the
+// topic's retention, which compaction does not use, and which may not have been read.
+func compactedText(topic, policy string) string {
+	return fmt.Sprintf("topic %s has %s=%s: compaction drops all but the newest event of a subject, also unread ones; once everything is read and %s is long enough, end it with: kafka-configs.sh --alter --topic %s --add-config %s=%s",
+		topic, cleanupPolicy, policy, retention, topic, cleanupPolicy, deletes)
 }
 
 var errNotAllowed = errors.New("not done")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -44,10 +45,11 @@ func (a *Admin) Check(ctx context.Context, cfg Config) (dangers, notes []string,
 			continue
 		}
 		letters := name == cfg.DeadLetterTopic
-		if strings.Contains(has[cleanupPolicy], "compact") {
-			dangers = append(dangers, fmt.Sprintf("topic %s has %s=%s: compaction drops all but the newest event of a subject, also unread ones; mend it with: ioc topics apply", name, cleanupPolicy, has[cleanupPolicy]))
+		if strings.Contains(has[cleanupPolicy], compacts) {
+			dangers = append(dangers, compactedText(name, has[cleanupPolicy]))
 		}
 		kept, err := strconv.ParseInt(has[retention], 10, 64)
+		kept = min(kept, math.MaxInt64/int64(time.Millisecond)) // for ever
 		switch keeps := time.Duration(kept) * time.Millisecond; {
 		case err != nil:
 		case letters && (kept < 0 || keeps > 2*cfg.DeadLetterRetention):

@@ -20,6 +20,7 @@ const (
 	timestampType  = "message.timestamp.type"
 	logAppendTime  = "LogAppendTime"
 	deletes        = "delete"
+	compacts       = "compact"
 	unlimited      = -1
 	eventBytes     = 1<<20 + 12 // Kafka's own default: a batch of 1 MiB with its frame
 	letterBytes    = 2 << 20
@@ -43,6 +44,8 @@ type Config struct {
 	// ComparePartitions looks whether existing topics of events have as many too, and MorePartitions gives them those that
 	// they lack.
 	ComparePartitions, MorePartitions bool
+	// FirstPermissions gives permissions also on existing topics on which nobody has one yet.
+	FirstPermissions bool
 	// Replication is the replication factor of a topic that is made; -1 is the broker's default.
 	Replication int
 	// Retention is how long topics of events keep records at least. It must be longer than the longest time that ingestion

@@ -132,7 +132,11 @@ func testApply(t *testing.T, addr string) {
 	if err := topics.Set(t.Context(), admin, "dead", topics.Setting{Key: "retention.ms", Value: "2592000000"}); err != nil {
 		t.Fatal(err)
 	}
-	again, notes := changes(t, admin, cfg, 4)
+	again, notes := changes(t, admin, cfg, 3)
+	if len(notes) != 2 || !strings.Contains(notes[0], "once everything is read and retention.ms is long enough, end it with: kafka-configs.sh --alter --topic new --add-config cleanup.policy=delete") {
+		t.Errorf("notes are %q", notes)
+	}
+	notes = notes[1:]
 	if len(notes) != 1 || !strings.Contains(notes[0], "topic dead keeps retention.ms 2592000000, which is longer than 604800000") || !strings.Contains(notes[0], "kafka-configs.sh --alter --topic dead --add-config retention.ms=604800000") {
 		t.Errorf("notes are %q", notes)
 	}
@@ -141,7 +145,7 @@ func testApply(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	for _, found := range []struct{ in, want string }{
-		{strings.Join(dangers, "\n"), "topic new has cleanup.policy=compact: compaction drops all but the newest event of a subject, also unread ones; mend it with: ioc topics apply"},
+		{strings.Join(dangers, "\n"), "topic new has cleanup.policy=compact: compaction drops all but the newest event of a subject, also unread ones; once everything is read"},
 		{strings.Join(dangers, "\n"), "topic new keeps events for 1h0m0s only: when ingestion is down for longer they are lost; mend it with: ioc topics apply"},
 		{strings.Join(notes, "\n"), "topic dead keeps payloads of rejected records for 720h0m0s; 168h0m0s were configured"},
 		{strings.Join(notes, "\n"), "retention goes by producers' clocks (message.timestamp.type=CreateTime) in new"},
@@ -210,6 +214,25 @@ func TestGrants(t *testing.T) {
 	if dangers, notes, err := ioc.Check(t.Context(), cfg); err != nil || len(dangers) > 0 || slices.ContainsFunc(notes, aboutTopics) {
 		t.Errorf("with what it was granted, ioc finds %q %q %v", dangers, notes, err)
 	}
+
+	// On a topic that is there and that nobody has a permission on, the first one may shut others out.
+	cfg.Topics, cfg.Principal = append(cfg.Topics, "open"), ""
+	made, _ := changes(t, admin, cfg, 1)
+	apply(t, made)
+	cfg.Principal = "User:ioc"
+	refused, _ := changes(t, admin, cfg, 4)
+	for _, c := range refused {
+		if err := c.Apply(t.Context()); err == nil || !strings.Contains(err.Error(), "only with --allow-first-permissions") {
+			t.Errorf("a first permission without a word: %v", err)
+		}
+	}
+	changes(t, admin, cfg, 4)
+	cfg.FirstPermissions = true
+	accepted, _ := changes(t, admin, cfg, 4)
+	apply(t, accepted[:1])
+	cfg.FirstPermissions = false // there is one now
+	rest, _ := changes(t, admin, cfg, 3)
+	apply(t, rest)
 
 	// The user that ioc works as may not do this, and is told.
 	cfg.Topics = append(cfg.Topics, "more")

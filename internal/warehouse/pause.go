@@ -67,9 +67,10 @@ func DecidePause(ctx context.Context, client *Client, p Pause) (Pause, error) {
 // Pauses returns the newest decision for everything, for each topic and for each partition that there is one for, in
 // the order of their numbers.
 func Pauses(ctx context.Context, client *Client) ([]Pause, error) {
-	rows, err := client.Conn().Query(ctx, `SELECT max(decision) AS newest, topic, partition, argMax(paused, decision),
-			toUnixTimestamp64Milli(max(accept_clock)), argMax(reason, decision), argMax(decided_by, decision), argMax(decided_at, decision)
-		FROM ingest_pauses GROUP BY topic, partition ORDER BY newest LIMIT ?`, maxPauses)
+	// Two decisions of one moment may have one number; every process must take them in the same order.
+	rows, err := client.Conn().Query(ctx, `WITH (decision, decided_at, paused, reason, decided_by) AS place
+		SELECT (max(place) AS newest).1, topic, partition, newest.3, toUnixTimestamp64Milli(max(accept_clock)), newest.4, newest.5, newest.2
+		FROM ingest_pauses GROUP BY topic, partition ORDER BY newest.1, newest.2, topic, partition LIMIT ?`, maxPauses)
 	if err != nil {
 		return nil, fmt.Errorf("reading ingest_pauses: %w", err)
 	}
