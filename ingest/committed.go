@@ -11,8 +11,9 @@ import (
 	"ioc.local/internal/warehouse"
 )
 
-// StopReason tells why ingestion of a partition has to stop for an operator's decision, or nil when it can go on.
-func StopReason(ctx context.Context, cfg Config, kafka *cluster.Cluster, client *warehouse.Client, topic string, id int) (*StoppedError, error) {
+// StopReason tells why ingestion of a partition has to stop for an operator's decision, or nil when it can go on. registry
+// is the fingerprint of the registry of sources that ingestion judges by.
+func StopReason(ctx context.Context, cfg Config, kafka *cluster.Cluster, client *warehouse.Client, registry, topic string, id int) (*StoppedError, error) {
 	transport := kafka.Transport(clientID)
 	defer transport.CloseIdleConnections()
 	log, err := openLog(kafka, topic, id)
@@ -21,7 +22,7 @@ func StopReason(ctx context.Context, cfg Config, kafka *cluster.Cluster, client 
 	}
 	defer log.close()
 	p := &partition{
-		topic: topic, id: id, cfg: cfg, as: membership{group: cfg.Group}, store: clickhouseStore{client}, log: log,
+		topic: topic, id: id, registry: registry, cfg: cfg, as: membership{group: cfg.Group}, store: clickhouseStore{client}, log: log,
 		offsets: offsetStore{client: kafka.Client(transport, kafkaTimeout), timeout: kafkaTimeout},
 	}
 	at, err := p.establish(ctx)

@@ -87,10 +87,10 @@ func (p *partition) establish(ctx context.Context) (start, error) {
 		return start{}, stopped("the recorded range %d..%d reaches beyond the end of the log at %d: records that were acknowledged are gone; %s",
 			at.offset, at.pending.Last, end, remedy(p.topic, p.id, first))
 	case at.pending != nil && (at.pending.Contract < event.OldestVersion || at.pending.Contract > event.Version):
-		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has versions %d to %d: start the version that recorded it once to finish the range, or %s",
+		return start{}, stopped("the recorded range %s was decoded by contract version %d, this program has versions %d to %d: start the version that recorded it once to finish the range; only where that cannot be, and knowing that what of it is in ClickHouse already counts twice then, %s",
 			at.pending.Token, at.pending.Contract, event.OldestVersion, event.Version, remedy(p.topic, p.id, at.offset))
-	case at.pending != nil && at.pending.Registry != p.registry:
-		return start{}, stopped("the recorded range %s was judged by another registry of sources (%q, now %q): start once with the registry as it was to finish the range, or %s",
+	case at.pending != nil && at.pending.Contract >= event.RegistrySince && at.pending.Registry != p.registry:
+		return start{}, stopped("the recorded range %s was judged by another registry of sources (%q, now %q): start once with the registry as it was to finish the range; only where that cannot be, and knowing that what of it is in ClickHouse already counts twice then, %s",
 			at.pending.Token, at.pending.Registry, p.registry, remedy(p.topic, p.id, at.offset))
 	}
 	marks := []*Mark{at.mark}

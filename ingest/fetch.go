@@ -52,13 +52,15 @@ func (f *fetcher) read(ctx context.Context, wait time.Duration) (*event.Record, 
 	if f.last != nil && f.records.left == 0 { // its memory will be used again
 		f.mark, f.last = markOf(f.last, f.records.stamp), nil
 	}
+	size, before := 0, f.records.position
 	if f.records.drained() {
 		if answered, err := f.fetch(ctx, wait); err != nil || !answered {
 			return nil, err
 		}
+		size = len(f.records.batches)
 	}
-	size, before := len(f.records.batches), f.records.position
 	record, err := f.records.next()
+	// Brokers cut answers off at a number of bytes, so what is left of one may be nothing; but never a whole answer.
 	if err == nil && record == nil && f.records.position == before && size > 0 {
 		err = &unreadableError{offset: before, after: -1, reason: fmt.Sprintf("the broker's answer of %d bytes has no whole batch with this offset", size)}
 	}

@@ -387,6 +387,35 @@ func TestLargeBatches(t *testing.T) {
 	}
 }
 
+// TestAnswerIsCutOff reads on where a broker ends an answer within a batch, as Kafka does at the size asked for.
+func TestAnswerIsCutOff(t *testing.T) {
+	brokers := startBrokers(t, kfake.NumBrokers(1))
+	answers := 0
+	brokers.answer(func(p *kmsg.FetchResponseTopicPartition) bool {
+		whole, next := batchOf(0, 3, codecNone).bytes(t), batchOf(3, 3, codecNone).bytes(t)
+		if answers++; answers == 1 {
+			p.RecordBatches = append(whole, next[:80]...)
+		} else {
+			p.RecordBatches = next
+		}
+		return true
+	})
+	f := newFetcher(brokers.open(0, cluster.Deps{}), 0, nil)
+	for want := int64(0); want < 6; {
+		record, err := f.read(t.Context(), time.Second)
+		if err != nil {
+			t.Fatalf("at %d: %v", want, err)
+		}
+		if record == nil { // the end of the answer
+			continue
+		}
+		if record.Offset != want {
+			t.Fatalf("read %d, want %d", record.Offset, want)
+		}
+		want++
+	}
+}
+
 // TestMarkIsOfTheLastRecord, whatever memory it was in, as earlier versions computed it.
 func TestMarkIsOfTheLastRecord(t *testing.T) {
 	b := startBrokers(t)

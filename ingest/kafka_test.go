@@ -372,7 +372,7 @@ func truncated(w *world) {
 	if !strings.Contains(problem, "5 offsets were deleted unread") || !strings.Contains(problem, "--from 15") {
 		w.Errorf("the partition says %q", problem)
 	}
-	reason, err := ingest.StopReason(w.Context(), w.config(topic), w.cluster(), w.db.Client, topic, 0)
+	reason, err := ingest.StopReason(w.Context(), w.config(topic), w.cluster(), w.db.Client, "", topic, 0)
 	if err != nil || reason == nil || reason.Reason != problem {
 		w.Errorf("StopReason gives %v, %v", reason, err)
 	}

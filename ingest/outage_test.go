@@ -114,7 +114,7 @@ func TestUnreadableBatch(t *testing.T) {
 			}
 			w.wait("SELECT count() FROM auth_attempts WHERE partition = 1", 5)
 			if adopted {
-				reason, err := ingest.StopReason(t.Context(), w.config(topic), w.cluster(), w.db.Client, topic, 0)
+				reason, err := ingest.StopReason(t.Context(), w.config(topic), w.cluster(), w.db.Client, "", topic, 0)
 				if err != nil || reason == nil || !strings.Contains(reason.Reason, "corrupt") {
 					t.Fatalf("StopReason gives %v, %v", reason, err)
 				}

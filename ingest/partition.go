@@ -69,28 +69,30 @@ func (p *partition) run(ctx context.Context) error {
 	return nil
 }
 
-// attempt works until something is wrong or the partition is paused. It returns nil when it can be tried again at once: a
-// pause has come, or what it was stopped or held for is over.
+// attempt works until something is wrong or the partition is paused, and waits then. It returns nil when it can be tried
+// again at once: what it was paused, stopped or held for is over.
+//
+// Whatever it waits for, no range waits with it: a range that is recorded is inserted and committed first. Otherwise it
+// might be in ClickHouse in part, while other partitions go on until ClickHouse has forgotten its token.
 func (p *partition) attempt(ctx context.Context) error {
-	if err := p.whilePaused(ctx); err != nil {
-		return err
-	}
-	working, done := p.controls.start(ctx, p.topic, p.id)
+	cutting, done := p.controls.start(ctx, p.topic, p.id)
 	defer done()
-	err := p.work(working)
+	err := p.work(ctx, cutting)
 	var stop *StoppedError
 	var wrong *clockError
 	switch {
 	case errors.Is(err, errOwnership):
 		return err
-	case working.Err() != nil: // the range that was under way is recorded, or was finished
+	case ctx.Err() != nil:
 		return nil
 	case errors.As(err, &stop):
-		p.hold(working, stop)
+		p.hold(ctx, stop)
 		p.status.update(p.topic, p.id, func(s *PartitionStatus) { s.State, s.Problem = Starting, "" })
 		return nil
+	case err == nil: // it is paused
+		return p.whilePaused(ctx)
 	case errors.As(err, &wrong):
-		p.holdClock(working, wrong)
+		p.holdClock(cutting, wrong)
 		return nil
 	}
 	return err
@@ -114,11 +116,15 @@ func (p *partition) hold(ctx context.Context, stop *StoppedError) {
 	}
 }
 
-// work finishes the recorded range, then cuts, records, inserts and commits range after range.
+// work finishes the recorded range, then cuts, records, inserts and commits range after range, until cutting ends or
+// something is wrong. A range that is recorded is finished even then; only the end of ctx leaves it to the next owner.
 // It returns an error when the partition has to be established anew.
-func (p *partition) work(ctx context.Context) error {
+func (p *partition) work(ctx, cutting context.Context) error {
+	if _, _, err := p.controls.decision(ctx, p.topic, p.id); err != nil { // what is paused must not be read
+		return err
+	}
 	at, err := p.establish(ctx)
-	if err != nil {
+	if err != nil || at.pending == nil && cutting.Err() != nil {
 		return err
 	}
 	decoder := p.deps.NewDecoder()
@@ -153,19 +159,31 @@ func (p *partition) work(ctx context.Context) error {
 		}
 	}
 
+	if cutting.Err() != nil {
+		return nil
+	}
 	if err := p.clock.ready(ctx); err != nil {
 		return err
 	}
 	cuts.clock = at.clock
 
-	// One goroutine cuts range n+1 while the other inserts range n.
+	// One goroutine cuts range n+1 while the other inserts range n. When nothing more is cut, what is cut is inserted.
 	ready, free := make(chan *cut), make(chan *event.Batch, 2)
 	free <- event.NewBatch()
 	free <- event.NewBatch()
-	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.cutAll(working, cuts, at.offset, ready, free) })
-	group.Go(func() error { return p.insertAll(working, at, ready, free, cuts.inserting) })
-	return group.Wait()
+	cutting, stop := context.WithCancel(cutting)
+	defer stop()
+	var group errgroup.Group
+	group.Go(func() error {
+		defer close(ready)
+		return p.cutAll(cutting, cuts, at.offset, ready, free)
+	})
+	err = p.insertAll(ctx, at, ready, free, cuts.inserting)
+	stop()
+	if cutErr := group.Wait(); err == nil {
+		err = cutErr
+	}
+	return err
 }
 
 // finishRecorded replays the range that a previous owner recorded, and moves at behind it.
@@ -211,8 +229,8 @@ func (p *partition) cutAll(ctx context.Context, cuts *cutter, first int64, ready
 	}
 }
 
-// insertAll records, inserts and commits the ranges in order. The commit that ends a range records the
-// next one when it is cut already, so that under load there is one commit for each range.
+// insertAll records, inserts and commits the ranges in order, until no more are cut. The commit that ends a range records
+// the next one when it is cut already, so that under load there is one commit for each range.
 func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, free chan<- *event.Batch, inserting *atomic.Bool) error {
 	for {
 		var c *cut
@@ -220,6 +238,9 @@ func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, 
 		case <-ctx.Done():
 			return nil
 		case c = <-ready:
+		}
+		if c == nil {
+			return nil
 		}
 		if err := p.commit(ctx, &at, &c.pending); err != nil {
 			return err

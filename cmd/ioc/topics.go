@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ioc.local/ingest"
+	"ioc.local/ingest/event"
 	"ioc.local/internal/warehouse"
 )
 
@@ -30,7 +31,12 @@ Events that both the old and the new log hold are counted twice if they are read
 				if err != nil {
 					return &usageError{err}
 				}
-				stop, err := ingest.StopReason(ctx, cfg.ingest(), kafka, client, args[0], int(partition))
+				data, err := cfg.Reference.load()
+				if err != nil {
+					return fmt.Errorf("loading the reference data: %w", err)
+				}
+				registry := event.NewDecoder(data, event.Options{Identity: event.NewIdentityHash()}).Registry()
+				stop, err := ingest.StopReason(ctx, cfg.ingest(), kafka, client, registry, args[0], int(partition))
 				if err != nil {
 					return err
 				}

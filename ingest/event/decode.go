@@ -92,7 +92,7 @@ func (d *Decoder) UseVersion(version int) {
 		}
 	}
 	d.origins = nil
-	if version >= registrySince {
+	if version >= RegistrySince {
 		d.origins = d.registry
 	}
 }

@@ -36,8 +36,8 @@ const Version = 3
 // OldestVersion is the oldest version that a Decoder can still read by.
 const OldestVersion = 1
 
-// registrySince is the version that brought the registry of sources.
-const registrySince = 2
+// RegistrySince is the version that brought the registry of sources.
+const RegistrySince = 2
 
 // strictSince is the version that brought bounds for official figures, and that looks at numbers in fields that the
 // contract does not know.

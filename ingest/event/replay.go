@@ -105,6 +105,13 @@ func (d *Decoder) decodeReplay(b *Batch, rec *Record, seen func(Identity) bool, 
 	return verdict
 }
 
+// LetterOf is the identity of the letter of a place whose record was this one, without the OriginHeader of a replay: what
+// ingestion goes by, and what the column letter of dead_letter_replays says.
+func LetterOf(from Place, rec *Record) Identity {
+	sum := letterOf(from, rec)
+	return LetterIdentity(sum[:])
+}
+
 // letterOf identifies a letter by what it is, not only by where it is said to be from: a record that a producer gave
 // the origin of somebody else's letter does not settle that letter.
 func letterOf(from Place, rec *Record) (sum [sha256.Size]byte) {
