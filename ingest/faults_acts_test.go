@@ -11,15 +11,20 @@ import (
 // act is one thing that goes wrong.
 type act struct {
 	name string
-	// timeout is the deadline of inserts that it needs, 0 for any.
-	timeout time.Duration
-	do      func(*trial)
+	// deadline is that of inserts.
+	deadline deadline
+	do       func(*trial)
 }
 
-// Deadlines of inserts: one that a stall outlasts, and one that outlasts every stall.
+// deadline is how long inserts may take.
+type deadline int
+
 const (
-	shortDeadline = 1500 * time.Millisecond
-	longDeadline  = 30 * time.Second
+	anyDeadline deadline = iota
+	// shortDeadline is one that stalls outlast: see lab.short.
+	shortDeadline
+	// longDeadline is one that outlasts every stall.
+	longDeadline
 )
 
 // faultTables are the tables that an insert of the schedules goes into, besides those that dead letters and copies do.
@@ -28,48 +33,48 @@ var faultTables = [...]string{"INSERT INTO auth_attempts", "INSERT INTO dossier_
 // faultCorpus is every act. The number of an act is its seed, so new ones come last.
 func faultCorpus() []act {
 	var acts []act
-	add := func(name string, timeout time.Duration, do func(*trial)) { acts = append(acts, act{name, timeout, do}) }
+	add := func(name string, deadline deadline, do func(*trial)) { acts = append(acts, act{name, deadline, do}) }
 	for _, action := range []faultproxy.Action{faultproxy.Reset, faultproxy.Close} {
 		for _, step := range []faultproxy.Step{faultproxy.Query, faultproxy.Data, faultproxy.End, faultproxy.Sent, faultproxy.Answer} {
-			add(fmt.Sprintf("%s at %s", action, step), 0, func(tr *trial) { tr.insertFails(faultproxy.Fault{Step: step, Action: action}) })
+			add(fmt.Sprintf("%s at %s", action, step), anyDeadline, func(tr *trial) { tr.insertFails(faultproxy.Fault{Step: step, Action: action}) })
 		}
 	}
 	// TOO_MANY_PARTS, MEMORY_LIMIT_EXCEEDED, TIMEOUT_EXCEEDED, UNKNOWN_STATUS_OF_INSERT: before and after the rows are in.
 	for i, code := range []int32{252, 241, 159, 319} {
 		step := []faultproxy.Step{faultproxy.End, faultproxy.Answer}[i%2]
-		add(fmt.Sprintf("error %d at %s", code, step), 0, func(tr *trial) {
+		add(fmt.Sprintf("error %d at %s", code, step), anyDeadline, func(tr *trial) {
 			tr.insertFails(faultproxy.Fault{Step: step, Action: faultproxy.Fail, Code: code})
 		})
 	}
 	for _, step := range []faultproxy.Step{faultproxy.Query, faultproxy.Data, faultproxy.End, faultproxy.Answer} {
 		add(fmt.Sprintf("stall beyond the deadline at %s", step), shortDeadline, func(tr *trial) {
-			tr.insertFails(faultproxy.Fault{Step: step, Action: faultproxy.Hold, For: shortDeadline + 500*time.Millisecond})
+			tr.insertFails(faultproxy.Fault{Step: step, Action: faultproxy.Hold, For: tr.lab.stall()})
 		})
 	}
 	for _, step := range []faultproxy.Step{faultproxy.Query, faultproxy.Data, faultproxy.End, faultproxy.Sent, faultproxy.Answer} {
-		add(fmt.Sprintf("engine killed at %s", step), 0, func(tr *trial) { tr.insertFails(faultproxy.Fault{Step: step, Do: tr.killEngine}) })
+		add(fmt.Sprintf("engine killed at %s", step), anyDeadline, func(tr *trial) { tr.insertFails(faultproxy.Fault{Step: step, Do: tr.killEngine}) })
 	}
 	// A process that is killed resets its connections, and the embedded engine aborts.
-	add("engine aborts by a reset", 0, func(tr *trial) { tr.insertFails(faultproxy.Fault{Step: faultproxy.Data, Action: faultproxy.Abort}) })
-	add("connection refused", 0, (*trial).connectionFails)
-	add("answer of a query cut", 0, (*trial).queryFails)
-	add("engine away", 0, (*trial).engineAway)
+	add("engine aborts by a reset", anyDeadline, func(tr *trial) { tr.insertFails(faultproxy.Fault{Step: faultproxy.Data, Action: faultproxy.Abort}) })
+	add("connection refused", anyDeadline, (*trial).connectionFails)
+	add("answer of a query cut", anyDeadline, (*trial).queryFails)
+	add("engine away", anyDeadline, (*trial).engineAway)
 	add("everything stalls", shortDeadline, (*trial).everythingStalls)
-	add("slow network", 0, (*trial).slowNetwork)
-	add("rollup throws", 0, (*trial).rollupThrows)
-	add("too many parts", 0, (*trial).tooManyParts)
-	add("too little memory", 0, (*trial).tooLittleMemory)
-	add("answers lost again and again", 0, (*trial).answersLost)
-	add("commit fails after the insert, then other limits", 0, (*trial).upgrade)
-	add("stopped and started with other limits", 0, (*trial).restart)
-	add("crash", 0, (*trial).crash)
-	add("crash, and back after another went on", 0, (*trial).crashAndBack)
+	add("slow network", anyDeadline, (*trial).slowNetwork)
+	add("rollup throws", anyDeadline, (*trial).rollupThrows)
+	add("too many parts", anyDeadline, (*trial).tooManyParts)
+	add("too little memory", anyDeadline, (*trial).tooLittleMemory)
+	add("answers lost again and again", anyDeadline, (*trial).answersLost)
+	add("commit fails after the insert, then other limits", anyDeadline, (*trial).upgrade)
+	add("stopped and started with other limits", anyDeadline, (*trial).restart)
+	add("crash", anyDeadline, (*trial).crash)
+	add("crash, and back after another went on", anyDeadline, (*trial).crashAndBack)
 	for _, step := range []faultproxy.Step{faultproxy.Data, faultproxy.End, faultproxy.Answer} {
 		add(fmt.Sprintf("zombie at %s", step), longDeadline, func(tr *trial) { tr.zombie(step) })
 		add(fmt.Sprintf("zombie that has given up at %s", step), shortDeadline, func(tr *trial) { tr.zombie(step) })
 	}
-	add("broker cut", 0, (*trial).brokerCut)
-	add("broker silent beyond the session", 0, (*trial).brokerSilent)
+	add("broker cut", anyDeadline, (*trial).brokerCut)
+	add("broker silent beyond the session", anyDeadline, (*trial).brokerSilent)
 	return acts
 }
 
@@ -181,7 +186,7 @@ func (tr *trial) engineAway() {
 func (tr *trial) everythingStalls() {
 	tr.t.Helper()
 	tr.tally("stall")
-	tr.everywhere(shortDeadline+500*time.Millisecond, (*faultproxy.Proxy).Stall, (*faultproxy.Proxy).Resume)
+	tr.everywhere(tr.lab.stall(), (*faultproxy.Proxy).Stall, (*faultproxy.Proxy).Resume)
 }
 
 func (tr *trial) slowNetwork() {
@@ -315,7 +320,7 @@ func (tr *trial) brokerSilent() {
 	n := tr.alive()
 	n.kafka.Stall()
 	tr.tally("broker silent")
-	for began := time.Now(); time.Since(began) < faultSession*3/2; time.Sleep(100 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < tr.lab.session()*3/2; time.Sleep(100 * time.Millisecond) {
 		tr.produce(3)
 	}
 	n.kafka.Resume()

@@ -30,8 +30,10 @@ const (
 	faultWorkers = 3
 	// faultTime is for how long new schedules are begun, unless their number is given.
 	faultTime = 45 * time.Second
-	// faultSession is the session timeout of the group.
-	faultSession = 2 * time.Second
+	// shortSession is the least session timeout of the group.
+	shortSession = 2 * time.Second
+	// shortest and patience are deadlines of inserts.
+	shortest, patience = 1500 * time.Millisecond, 2 * time.Minute
 	// firstRandomSeed is where seeds stand for several acts at random; below, each is a schedule of one act.
 	firstRandomSeed = 1_000_000
 )
@@ -118,9 +120,17 @@ type lab struct {
 	db     *enginetest.DB
 	broker string
 	data   *reference.Data
+	// short is the short deadline of inserts: stalls outlast it, and inserts that are not stalled do not.
+	short time.Duration
 	// want is what the database should hold, of all schedules so far.
 	want struct{ auth, dossier, letters, copies, voids uint64 }
 }
+
+// stall is how long a stall takes that outlasts the short deadline.
+func (l *lab) stall() time.Duration { return l.short + 500*time.Millisecond }
+
+// session is the session timeout of the group.
+func (l *lab) session() time.Duration { return max(shortSession, l.short) }
 
 // checksView is a rollup of the test's own, which throws while the table of switches has a row, or asks for more memory
 // than there is. It counts rows itself, so that a row that is lost or doubled on the way through a failure shows here too.
@@ -136,9 +146,11 @@ func newLab(t *testing.T) *lab {
 	if l.data, err = reference.Load(reference.Options{}); err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	if err := warehouse.Migrate(t.Context(), l.db.Client); err != nil {
 		t.Fatal(err)
 	}
+	l.short = max(shortest, time.Since(began)) // a busy machine needs longer
 	for _, statement := range []string{
 		`CREATE TABLE switches (what String) ENGINE = MergeTree ORDER BY what`,
 		`CREATE TABLE checks AS source_activity`,
@@ -197,13 +209,15 @@ func (l *lab) schedule(t *testing.T, seed uint64, counts *faultCounts) {
 		tr.random.Shuffle(len(acts), func(i, j int) { acts[i], acts[j] = acts[j], acts[i] })
 		acts = acts[:2+tr.random.IntN(3)]
 	}
+	needed := anyDeadline
 	for _, a := range acts {
-		if a.timeout > tr.timeout {
-			tr.timeout = a.timeout
-		}
+		needed = max(needed, a.deadline)
 	}
-	if tr.timeout == 0 {
-		tr.timeout = []time.Duration{shortDeadline, longDeadline}[tr.random.IntN(2)]
+	if needed == anyDeadline {
+		needed += deadline(1 + tr.random.IntN(2))
+	}
+	if tr.timeout = patience; needed == shortDeadline {
+		tr.timeout = l.short
 	}
 	tr.voids = tr.random.IntN(3) == 0
 	tr.createTopics()
@@ -246,7 +260,7 @@ func (tr *trial) config() ingest.Config {
 	cfg.FlushInterval = time.Duration(5+tr.random.IntN(95)) * time.Millisecond
 	cfg.MaxRows = []int{20, 100, 500, 100_000}[tr.random.IntN(4)]
 	cfg.DuplicateWindow = tr.window + tr.random.IntN(1000)
-	cfg.InsertTimeout, cfg.SessionTimeout = tr.timeout, faultSession
+	cfg.InsertTimeout, cfg.SessionTimeout = tr.timeout, tr.lab.session()
 	return cfg
 }
 
@@ -445,8 +459,8 @@ func (tr *trial) killEngine() {
 func (tr *trial) heal() {
 	tr.t.Helper()
 	tr.alive()
-	patient := tr.timeout >= longDeadline
-	tr.timeout = longDeadline // on a busy machine nothing may ever be done within a short one
+	patient := tr.timeout == patience
+	tr.timeout = patience // on a busy machine nothing may ever be done within a short deadline
 	for _, n := range tr.nodes {
 		if n.crashed {
 			continue

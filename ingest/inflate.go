@@ -33,16 +33,15 @@ const (
 	codecZstd
 )
 
-// errInflated says that a batch decompresses to more than is allowed.
-var errInflated = fmt.Errorf("it decompresses to more than %d bytes", maxInflated)
-
 // inflater decompresses batches, one after the other, into memory that it keeps.
 type inflater struct {
-	out  []byte
-	src  bytes.Reader
-	gzip *gzip.Reader
-	lz4  *lz4.Reader
-	zstd *zstd.Decoder
+	// limit bounds what a batch decompresses to.
+	limit int
+	out   []byte
+	src   bytes.Reader
+	gzip  *gzip.Reader
+	lz4   *lz4.Reader
+	zstd  *zstd.Decoder
 }
 
 // inflate returns what the batch holds, valid until the next call.
@@ -73,14 +72,14 @@ func (i *inflater) inflate(in []byte, codec uint16) (out []byte, err error) {
 	case codecZstd:
 		if i.zstd == nil {
 			i.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-				zstd.WithDecoderMaxMemory(maxInflated), zstd.WithDecoderMaxWindow(maxWindow))
+				zstd.WithDecoderMaxMemory(uint64(i.limit)), zstd.WithDecoderMaxWindow(maxWindow))
 			if err != nil {
 				return nil, err
 			}
 		}
 		i.out, err = i.zstd.DecodeAll(in, i.out[:0])
 		if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			err = errInflated
+			err = i.tooLarge()
 		}
 	default:
 		err = errors.New("its codec is not known")
@@ -91,18 +90,22 @@ func (i *inflater) inflate(in []byte, codec uint16) (out []byte, err error) {
 	return i.out, nil
 }
 
+func (i *inflater) tooLarge() error {
+	return fmt.Errorf("it decompresses to more than %d bytes", i.limit)
+}
+
 // drain reads a stream to its end into out.
 func (i *inflater) drain(from io.Reader) error {
 	i.out = i.out[:0]
 	for {
 		if len(i.out) == cap(i.out) {
-			i.out = slices.Grow(i.out, min(max(len(i.out), 64<<10), maxInflated+1-len(i.out)))
+			i.out = slices.Grow(i.out, min(max(len(i.out), 64<<10), i.limit+1-len(i.out)))
 		}
 		n, err := from.Read(i.out[len(i.out):cap(i.out)])
 		i.out = i.out[:len(i.out)+n]
 		switch {
-		case len(i.out) > maxInflated:
-			return errInflated
+		case len(i.out) > i.limit:
+			return i.tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -144,8 +147,8 @@ func (i *inflater) block(in []byte) error {
 	if err != nil {
 		return err
 	}
-	if size > maxInflated-len(i.out) {
-		return errInflated
+	if size > i.limit-len(i.out) {
+		return i.tooLarge()
 	}
 	i.out = slices.Grow(i.out, size)
 	if _, err := s2.Decode(i.out[len(i.out):len(i.out)+size], in); err != nil {

@@ -38,8 +38,13 @@ const (
 )
 
 const (
-	// maxNames bounds the header names that are remembered, so that a name costs no memory of its own each time.
+	// maxNames bounds the header names that are remembered, so that a name costs no memory of its own each time, and
+	// maxName their length.
 	maxNames = 256
+	maxName  = 64
+	// maxHeaders bounds the headers of a record; those behind are left out. They take 40 bytes each, where a hostile
+	// producer needs two, or less when they are compressed.
+	maxHeaders = 1024
 	// abortMarker is the type of the control record that ends an aborted transaction.
 	abortMarker = 0
 )
@@ -84,7 +89,7 @@ type records struct {
 }
 
 func newRecords(position int64) *records {
-	return &records{position: position, epoch: -1, aborting: map[int64]bool{}, names: map[string]string{}}
+	return &records{position: position, epoch: -1, aborting: map[int64]bool{}, inflate: inflater{limit: maxInflated}, names: map[string]string{}}
 }
 
 // load begins with a response. What was returned before is not valid any more.
@@ -246,8 +251,10 @@ func (r *records) read() (wanted bool, err error) {
 	r.record.Key, r.record.Value = f.nullable(), f.nullable()
 	r.record.Headers = r.record.Headers[:0]
 	for range f.count() {
-		name := f.bytes(f.count())
-		r.record.Headers = append(r.record.Headers, event.Header{Key: r.name(name), Value: f.nullable()})
+		name, value := f.bytes(f.count()), f.nullable()
+		if len(r.record.Headers) < maxHeaders && !f.bad {
+			r.record.Headers = append(r.record.Headers, event.Header{Key: r.name(name), Value: value})
+		}
 	}
 	if f.bad || len(f.b) > 0 {
 		return false, r.unreadable("the parts of the record at %d do not make up its length", r.previous)
@@ -262,7 +269,7 @@ func (r *records) name(b []byte) string {
 		return name
 	}
 	name := string(b)
-	if len(r.names) < maxNames {
+	if len(r.names) < maxNames && len(name) <= maxName {
 		r.names[name] = name
 	}
 	return name

@@ -205,6 +205,9 @@ func TestRecordsAreThoseOfKgo(t *testing.T) {
 	})
 }
 
+// bombLimit is what a batch may decompress to in tests of what is beyond it.
+const bombLimit = 1 << 20
+
 // TestUnreadable names the place of what cannot be read, and what is behind it.
 func TestUnreadable(t *testing.T) {
 	plain := func(change func([]byte)) []byte {
@@ -213,7 +216,7 @@ func TestUnreadable(t *testing.T) {
 		return b
 	}
 	bomb := func(codec int16) []byte {
-		zeros := make([]byte, maxInflated/3)
+		zeros := make([]byte, bombLimit/3)
 		return logBatch{base: 10, deltas: deltas(4), lastDelta: 3, codec: codec, payload: func(int64) []byte { return zeros }}.bytes(t)
 	}
 	record := func(b []byte) []byte {
@@ -259,7 +262,9 @@ func TestUnreadable(t *testing.T) {
 		"xerial bomb":             {xerialBomb(t), "decompresses to more than", 14},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := readAll(newRecords(10), &kmsg.FetchResponseTopicPartition{RecordBatches: c.log})
+			r := newRecords(10)
+			r.inflate.limit = bombLimit
+			_, err := readAll(r, &kmsg.FetchResponseTopicPartition{RecordBatches: c.log})
 			var unreadable *unreadableError
 			if !errors.As(err, &unreadable) || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want %q", err, c.want)
@@ -277,9 +282,9 @@ func xerialBomb(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, _ := compressor.Compress(new(bytes.Buffer), make([]byte, 1<<20))
+	block, _ := compressor.Compress(new(bytes.Buffer), make([]byte, 1<<10))
 	body := append(bytes.Clone(xerial), 0, 0, 0, 1, 0, 0, 0, 1)
-	for range maxInflated>>20 + 1 {
+	for range bombLimit>>10 + 1 {
 		body = append(binary.BigEndian.AppendUint32(body, uint32(len(block))), block...)
 	}
 	batch := kmsg.RecordBatch{Length: int32(batchHeader - batchEpochAt + len(body)), FirstOffset: 10, LastOffsetDelta: 3, Magic: 2, Attributes: codecSnappy, NumRecords: 4, Records: body}
@@ -297,13 +302,43 @@ func TestXerial(t *testing.T) {
 		block, _ := compressor.Compress(new(bytes.Buffer), []byte(part))
 		in = append(binary.BigEndian.AppendUint32(in, uint32(len(block))), block...)
 	}
-	var i inflater
+	i := inflater{limit: bombLimit}
 	if out, err := i.inflate(in, codecSnappy); err != nil || string(out) != "one two" {
 		t.Errorf("got %q, %v", out, err)
 	}
 	for cut := range len(in) - xerialHeader - 1 {
 		if out, err := i.inflate(in[:len(in)-1-cut], codecSnappy); err == nil && string(out) == "one two" {
 			t.Errorf("%d bytes less gave everything", cut+1)
+		}
+	}
+}
+
+// TestManyHeaders: neither their number nor their names take more memory than stated.
+func TestManyHeaders(t *testing.T) {
+	r := newRecords(0)
+	for round := range 3 {
+		record := kmsg.Record{OffsetDelta: 0}
+		for n := range 5 * maxHeaders {
+			record.Headers = append(record.Headers, kmsg.Header{Key: fmt.Sprintf("%d %d %s", round, n, strings.Repeat("x", n%100)), Value: []byte("v")})
+		}
+		encoded := record.AppendTo(nil)
+		body := append(binary.AppendVarint(nil, int64(len(encoded)-1)), encoded[1:]...)
+		batch := kmsg.RecordBatch{FirstOffset: int64(round), Length: int32(batchHeader - batchEpochAt + len(body)), Magic: 2, NumRecords: 1, Records: body}
+		r.load(&kmsg.FetchResponseTopicPartition{RecordBatches: sum(batch.AppendTo(nil))})
+		got, err := r.next()
+		if err != nil || got == nil {
+			t.Fatal(got, err)
+		}
+		if len(got.Headers) != maxHeaders || got.Headers[7].Key != fmt.Sprintf("%d 7 xxxxxxx", round) {
+			t.Errorf("%d headers, the eighth is %q", len(got.Headers), got.Headers[7].Key)
+		}
+	}
+	if len(r.names) != maxNames || cap(r.record.Headers) > 2*maxHeaders {
+		t.Errorf("%d names and room for %d headers are kept", len(r.names), cap(r.record.Headers))
+	}
+	for name := range r.names {
+		if len(name) > maxName {
+			t.Errorf("a name of %d bytes is kept", len(name))
 		}
 	}
 }

@@ -25,6 +25,8 @@ import (
 const (
 	// simSchedules is how many schedules are run, fewer with -short, as under the race detector.
 	simSchedules, simShort = 2000, 150
+	// simTime is for how long schedules are begun, unless their number is given: a busy machine runs fewer.
+	simTime = 100 * time.Second
 	// simWorkers is how many run at once.
 	simWorkers = 2
 	// simHang is how long a schedule, which takes some 50 ms, may take before it is taken for stuck.
@@ -49,7 +51,7 @@ const (
 //     heard, or when an insert is half done; stopped; frozen for up to 40 s; or cut off from its group while it reads,
 //     inserts and commits on, until another has its partitions. It comes back with another flush interval, largest range
 //     and duplicate window, as after an upgrade;
-//   - a request to a broker that is lost, or whose answer is, or that is held up, or answered with one of 40 errors;
+//   - a request to a broker that is lost, or whose answer is, or that is held up, or answered with an error;
 //   - a broker, or all of them, that goes away and comes back; leaders and coordinators that move; a partition more;
 //   - an insert that fails before, between or after its parts and rollups, an answer that is lost, an insert that is
 //     held up until after everybody has given it up and then goes on or not; ClickHouse gone, killed in the middle, or
@@ -68,7 +70,8 @@ const (
 //
 // A seed that fails is printed. TEST_FAULT_SEED=n repeats it up to 20 times until it fails again, and logs what happened:
 // goroutines that are ready at the same moment run in an order that no seed decides, so two runs of a seed are not always
-// the same. TEST_FAULT_SCHEDULES=n runs n schedules.
+// the same. TEST_FAULT_SCHEDULES=n runs the schedules of seeds 1 to n; without it 2,000, or
+// as many as fit into 100 s.
 func TestSimulatedFaults(t *testing.T) {
 	data, err := reference.Load(reference.Options{})
 	if err != nil {
@@ -82,7 +85,9 @@ func TestSimulatedFaults(t *testing.T) {
 	if testing.Short() {
 		wanted = simShort
 	}
+	limit := time.Now().Add(simTime)
 	if text := os.Getenv("TEST_FAULT_SCHEDULES"); text != "" {
+		limit = limit.AddDate(1, 0, 0)
 		if wanted, err = strconv.ParseUint(text, 10, 64); err != nil {
 			t.Fatalf("TEST_FAULT_SCHEDULES: %v", err)
 		}
@@ -95,8 +100,8 @@ func TestSimulatedFaults(t *testing.T) {
 		for worker := range simWorkers {
 			t.Run(strconv.Itoa(worker), func(t *testing.T) {
 				t.Parallel()
-				for seed := next.Add(1); seed <= wanted && failed.Load() < 10; seed = next.Add(1) {
-					w, wrong := simulate(t, data, seed, false)
+				for seed := next.Add(1); seed <= wanted && failed.Load() < 10 && time.Now().Before(limit); seed = next.Add(1) {
+					w, wrong := simulate(t, data, seed, false, drawSchedule)
 					total.add(w)
 					if len(wrong) > 0 {
 						failed.Add(1)
@@ -117,7 +122,7 @@ func repeatSeed(t *testing.T, data *reference.Data, text string) {
 		t.Fatalf("TEST_FAULT_SEED: %v", err)
 	}
 	for try := range simTries {
-		w, wrong := simulate(t, data, seed, true)
+		w, wrong := simulate(t, data, seed, true, drawSchedule)
 		if len(wrong) > 0 || try == simTries-1 {
 			t.Logf("run %d of the seed:\n%s", try+1, strings.Join(w.log, "\n"))
 		}
@@ -130,8 +135,8 @@ func repeatSeed(t *testing.T, data *reference.Data, text string) {
 	}
 }
 
-// simulate runs one schedule in a bubble of its own and lists what is wrong.
-func simulate(t *testing.T, data *reference.Data, seed uint64, verbose bool) (w *simWorld, wrong []string) {
+// simulate runs a schedule in a bubble of its own and lists what is wrong.
+func simulate(t *testing.T, data *reference.Data, seed uint64, verbose bool, make func(*simWorld) *simSchedule) (w *simWorld, wrong []string) {
 	w = &simWorld{seed: seed, data: data, hash: event.NewIdentityHash(), logger: zap.NewNop(), records: map[modelPlace]simRecord{}, ends: map[string][]int64{},
 		topics: map[[16]byte]string{}, brokersDown: map[string]time.Time{}}
 	if verbose {
@@ -148,17 +153,17 @@ func simulate(t *testing.T, data *reference.Data, seed uint64, verbose bool) (w 
 	}()
 	synctest.Test(t, func(t *testing.T) {
 		var err error
-		if wrong, err = w.play(t); err != nil {
+		if wrong, err = w.play(t, make); err != nil {
 			wrong = append(wrong, err.Error())
 		}
 	})
 	return w, wrong
 }
 
-// play runs the schedule of the world's seed.
-func (w *simWorld) play(t *testing.T) (wrong []string, err error) {
+// play runs a schedule.
+func (w *simWorld) play(t *testing.T, make func(*simWorld) *simSchedule) (wrong []string, err error) {
 	w.db = newModelDB(simTokens)
-	s := newSimSchedule(w)
+	s := make(w)
 	if s.restarts {
 		w.dir = t.TempDir()
 	}

@@ -36,13 +36,12 @@ type simRecord struct {
 
 // simLoad makes records.
 type simLoad struct {
-	world    *simWorld
-	random   *rand.Rand
-	next     int
-	earlier  map[string][]sentRecord // by topic and partition
-	letters  map[string][]sentRecord // those that are, or may be, dead letters
-	fresh    []sentRecord            // of the batch that is being made
-	dossiers int
+	world   *simWorld
+	random  *rand.Rand
+	next    int
+	earlier map[string][]sentRecord // by topic and partition
+	letters map[string][]sentRecord // those that are, or may be, dead letters
+	fresh   []sentRecord            // of the batch that is being made
 }
 
 type sentRecord struct {

@@ -60,7 +60,7 @@ type modelDB struct {
 	epoch  int
 	ended  chan struct{}
 	pauses []warehouse.Pause
-	// bounds are those of dossier_bounds.
+	// bounds are, for each range of dossiers, the positions of other partitions that it comes after.
 	bounds map[string]map[string]int64
 	// wrong is what must not happen whatever comes later.
 	wrong []string
@@ -221,8 +221,8 @@ func (db *modelDB) exist(topic string, partition int) bool {
 	return false
 }
 
-// boundsOf gives the positions of other partitions that a range of dossiers is evaluated against: those of the first
-// attempt.
+// boundsOf gives the positions of other partitions that a range of dossiers comes after: its first attempt settles them.
+// In the simulation no dossier is in two partitions, whose order the real one is about.
 func (db *modelDB) boundsOf(touched warehouse.TouchedDossiers) map[string]int64 {
 	db.mu.Lock()
 	defer db.mu.Unlock()

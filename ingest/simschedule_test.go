@@ -34,43 +34,69 @@ type simSchedule struct {
 	actions    []simAction
 }
 
-func newSimSchedule(w *simWorld) *simSchedule {
-	random := rand.New(rand.NewPCG(w.seed, 1))
-	s := &simSchedule{world: w, random: random, length: time.Duration(10+random.IntN(30)) * time.Second, partitions: 1 + random.IntN(3),
+// newSimSchedule makes a schedule in which nothing happens yet.
+func newSimSchedule(w *simWorld, length time.Duration, partitions, dossiers, slots int) *simSchedule {
+	return &simSchedule{world: w, random: rand.New(rand.NewPCG(w.seed, 1)), length: length, partitions: partitions, dossiers: dossiers, slots: make([]*simProcess, slots),
 		load: &simLoad{world: w, random: rand.New(rand.NewPCG(w.seed, 2)), earlier: map[string][]sentRecord{}, letters: map[string][]sentRecord{}}}
-	if random.IntN(3) == 0 {
-		s.dossiers = 1 + random.IntN(2)
-	}
+}
+
+// drawSchedule draws what happens.
+func drawSchedule(w *simWorld) *simSchedule {
+	random := rand.New(rand.NewPCG(w.seed, 0))
+	s := newSimSchedule(w, time.Duration(10+random.IntN(30))*time.Second, 1+random.IntN(3), max(0, random.IntN(6)-3), 1+random.IntN(3))
 	s.restarts = random.IntN(8) == 0
-	s.slots = make([]*simProcess, 1+random.IntN(3))
 	for slot := range s.slots {
 		at := time.Duration(0)
 		if slot > 0 {
 			at = s.moment()
 		}
-		cfg := s.config()
-		s.add(at, fmt.Sprintf("start slot %d", slot), func(context.Context) error { return s.restart(slot, cfg) })
+		s.start(at, slot, s.config())
 	}
 	for n := 2 + random.IntN(5); n > 0; n-- {
-		at, count := s.moment(), 1+random.IntN(15)
+		at := s.moment()
 		if n == 1 {
 			at = 0
 		}
-		s.add(at, fmt.Sprintf("send %d to each partition", count), func(ctx context.Context) error {
-			if err := s.load.send(ctx, simTopic, s.partitions, count); err != nil {
-				return err
-			}
-			return s.load.send(ctx, simDossier, s.dossiers, 1+count/3)
-		})
+		s.send(at, 1+random.IntN(15))
 	}
-	for at := 5 * time.Second; at < s.length; at += 5 * time.Second {
-		s.add(at, "", func(ctx context.Context) error { w.ghosts.expire(ctx, w); return nil })
-	}
-	for n := 1 + random.IntN(8); n > 0; n-- {
+	for n := 2 + random.IntN(9); n > 0; n-- {
 		s.fault()
 	}
-	slices.SortStableFunc(s.actions, func(a, b simAction) int { return int(a.at - b.at) })
 	return s
+}
+
+// start starts a process in a slot, unless one is alive there.
+func (s *simSchedule) start(at time.Duration, slot int, cfg Config) {
+	s.add(at, fmt.Sprintf("start slot %d", slot), func(context.Context) error { return s.restart(slot, cfg) })
+}
+
+// send sends records to all partitions.
+func (s *simSchedule) send(at time.Duration, count int) {
+	s.add(at, fmt.Sprintf("send %d to each partition", count), func(ctx context.Context) error {
+		if err := s.load.send(ctx, simTopic, s.partitions, count); err != nil {
+			return err
+		}
+		return s.load.send(ctx, simDossier, s.dossiers, 1+count/3)
+	})
+}
+
+// rule has something befall a request of a slot's process.
+func (s *simSchedule) rule(at time.Duration, slot int, r cutRule) {
+	s.add(at, fmt.Sprintf("slot %d: the next %s: %v", slot, kmsg.Key(r.key).Name(), r), s.on(slot, func(p *simProcess) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.rules = append(p.rules, r)
+	}))
+}
+
+// insert has something befall the next insert of any process.
+func (s *simSchedule) insert(at time.Duration, fault storeFault) {
+	s.add(at, fmt.Sprintf("the next insert: %v", fault), func(context.Context) error {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		s.world.queued = append(s.world.queued, fault)
+		return nil
+	})
 }
 
 func (s *simSchedule) moment() time.Duration {
@@ -146,29 +172,11 @@ func (s *simSchedule) fault() {
 	w, random := s.world, s.random
 	at, slot, cfg := s.moment(), random.IntN(len(s.slots)), s.config()
 	again := at + s.upTo(20*time.Second)
-	comeBack := func() {
-		s.add(again, fmt.Sprintf("start slot %d again", slot), func(context.Context) error { return s.restart(slot, cfg) })
-	}
 	key := simKeys[random.IntN(len(simKeys))]
 	rule := cutRule{key: int16(key), skip: random.IntN(4), cut: true, deliver: random.IntN(2) == 0}
 	insert := storeFault{fail: random.IntN(3) > 0, after: random.IntN(6) - 1, linger: random.IntN(4) > 0}
 	if random.IntN(3) == 0 {
 		insert.stall, insert.gap = s.upTo(40*time.Second), s.upTo(4*time.Second)
-	}
-	addRule := func(r cutRule) {
-		s.add(at, fmt.Sprintf("slot %d: the next %s: %v", slot, key.Name(), r), s.on(slot, func(p *simProcess) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.rules = append(p.rules, r)
-		}))
-	}
-	queue := func() {
-		s.add(at, fmt.Sprintf("the next insert: %v", insert), func(context.Context) error {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.queued = append(w.queued, insert)
-			return nil
-		})
 	}
 	outage := s.upTo(20 * time.Second)
 	storeDown := func(context.Context) error {
@@ -177,13 +185,13 @@ func (s *simSchedule) fault() {
 		w.mu.Unlock()
 		return nil
 	}
-	switch random.IntN(23) {
+	switch random.IntN(27) {
 	case 0, 1:
 		s.add(at, fmt.Sprintf("slot %d is killed", slot), s.on(slot, (*simProcess).crash))
-		comeBack()
+		s.start(again, slot, cfg)
 	case 2:
 		s.add(at, fmt.Sprintf("slot %d is stopped", slot), s.on(slot, (*simProcess).stop))
-		comeBack()
+		s.start(again, slot, cfg)
 	case 3, 4: // a zombie in the making
 		frozen := s.upTo(40 * time.Second)
 		s.add(at, fmt.Sprintf("slot %d is frozen for %v", slot, frozen), s.on(slot, (*simProcess).freeze))
@@ -191,19 +199,19 @@ func (s *simSchedule) fault() {
 	case 5:
 		s.add(at, fmt.Sprintf("the connections of slot %d are cut", slot), s.on(slot, func(p *simProcess) { p.cutAll("") }))
 	case 6, 7:
-		addRule(rule)
+		s.rule(at, slot, rule)
 	case 8:
 		rule.cut, rule.stall = random.IntN(2) == 0, s.upTo(15*time.Second)
-		addRule(rule)
-	case 9, 10: // killed at a request: before it is sent, or before its answer comes
+		s.rule(at, slot, rule)
+	case 9, 10, 11: // killed at a request: before it is sent, or before its answer comes
 		rule.crash = true
-		addRule(rule)
-		comeBack()
-	case 11: // killed when an insert is done, or when it is partly done
+		s.rule(at, slot, rule)
+		s.start(again, slot, cfg)
+	case 12, 13: // killed when an insert is done, or when it is partly done
 		insert.crash = true
-		queue()
-		comeBack()
-	case 12:
+		s.insert(at, insert)
+		s.start(again, slot, cfg)
+	case 14:
 		e := simErrors[random.IntN(len(simErrors))]
 		fault := kfake.Fault{Keys: []kmsg.Key{e.key}, Err: e.errs[random.IntN(len(e.errs))], Count: 1 + random.IntN(3)}
 		if e.key == kmsg.Produce {
@@ -215,7 +223,7 @@ func (s *simSchedule) fault() {
 			w.faults = append(w.faults, w.kafka.Fault(fault))
 			return nil
 		})
-	case 13:
+	case 15:
 		address := w.addresses()[random.IntN(simBrokers)]
 		s.add(at, fmt.Sprintf("broker %s is away for %v", address, outage), func(context.Context) error {
 			w.mu.Lock()
@@ -226,7 +234,7 @@ func (s *simSchedule) fault() {
 			}
 			return nil
 		})
-	case 14:
+	case 16:
 		partition, node := int32(random.IntN(s.partitions)), int32(random.IntN(simBrokers))
 		s.add(at, fmt.Sprintf("partition %d is led by broker %d", partition, node), func(context.Context) error {
 			return w.kafka.MoveTopicPartition(simTopic, partition, node)
@@ -234,14 +242,14 @@ func (s *simSchedule) fault() {
 		if random.IntN(2) == 0 {
 			s.add(at, "coordinators move", func(context.Context) error { w.kafka.RehashCoordinators(); return nil })
 		}
-	case 15:
+	case 17:
 		s.add(at, fmt.Sprintf("ClickHouse is away for %v", outage), storeDown)
-	case 16:
+	case 18:
 		s.add(at, fmt.Sprintf("ClickHouse is killed and away for %v", outage), func(ctx context.Context) error {
 			w.db.restart()
 			return storeDown(ctx)
 		})
-	case 17:
+	case 19, 20:
 		mood := storeMood{before: random.IntN(300), after: random.IntN(300), part: random.IntN(300), stall: random.IntN(100)}
 		lasts := s.upTo(30 * time.Second)
 		s.add(at, fmt.Sprintf("ClickHouse is moody for %v: %+v", lasts, mood), func(context.Context) error {
@@ -251,12 +259,12 @@ func (s *simSchedule) fault() {
 			w.mood = mood
 			return nil
 		})
-	case 18:
-		queue()
-	case 20: // a zombie that reads, inserts and commits on while the group takes it for dead
-		key, rule = kmsg.Heartbeat, cutRule{key: int16(kmsg.Heartbeat), stall: DefaultConfig().SessionTimeout + s.upTo(20*time.Second)}
-		addRule(rule)
-	case 22:
+	case 21, 22:
+		s.insert(at, insert)
+	case 23: // a zombie that reads, inserts and commits on while the group takes it for dead
+		rule = cutRule{key: int16(kmsg.Heartbeat), stall: DefaultConfig().SessionTimeout + s.upTo(20*time.Second)}
+		s.rule(at, slot, rule)
+	case 24:
 		pause := warehouse.Pause{Topic: [...]string{"", simTopic}[random.IntN(2)], Paused: true, Reason: "simulated", By: "nobody"}
 		if n := uint32(random.IntN(s.partitions)); pause.Topic != "" && random.IntN(2) == 0 {
 			pause.Partition = &n
@@ -265,7 +273,7 @@ func (s *simSchedule) fault() {
 		resume := pause
 		resume.Paused = false
 		s.add(again, fmt.Sprintf("resume %s", pause.Scope()), func(context.Context) error { w.db.decide(resume); return nil })
-	case 21:
+	case 25:
 		if s.restarts {
 			s.add(at, fmt.Sprintf("all brokers are stopped, and started again after %v", outage), func(context.Context) error {
 				w.kafka.Close()
@@ -273,7 +281,7 @@ func (s *simSchedule) fault() {
 				return w.startKafka(nil)
 			})
 		}
-	case 19:
+	case 26:
 		if random.IntN(3) == 0 {
 			s.add(at, "a partition is added", s.grow)
 			return
@@ -311,6 +319,10 @@ func (s *simSchedule) grow(ctx context.Context) error {
 // run lets the schedule happen, and gives what is wrong in the end.
 func (s *simSchedule) run(ctx context.Context) (wrong []string, err error) {
 	w := s.world
+	for at := 5 * time.Second; at < s.length; at += 5 * time.Second {
+		s.add(at, "", func(ctx context.Context) error { w.ghosts.expire(ctx, w); return nil })
+	}
+	slices.SortStableFunc(s.actions, func(a, b simAction) int { return int(a.at - b.at) })
 	for _, action := range s.actions {
 		time.Sleep(time.Until(bubbleEpoch.Add(action.at)))
 		if action.text != "" {

@@ -161,14 +161,14 @@ func (s *Server) showLetter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return notFound("the path must end with topic/partition/offset of a letter")
 	}
-	if err := s.begin(r, audit, deadletter.Selection{Letters: []event.Place{place}}); err != nil {
-		return err
-	}
 	leave, busy := s.enterLetters()
 	if busy != nil {
 		return busy
 	}
 	defer leave()
+	if err := s.begin(r, audit, deadletter.Selection{Letters: []event.Place{place}}); err != nil {
+		return err
+	}
 	detail, err := s.deps.DeadLetters.Show(r.Context(), place, payload == "true")
 	if err != nil {
 		return letterProblem(r.Context(), err)
@@ -201,14 +201,14 @@ func (s *Server) replayLetters(w http.ResponseWriter, r *http.Request) error {
 	if ask.DryRun {
 		audit.Action = "dry_run"
 	}
-	if err := s.begin(r, audit, ask.Selection); err != nil {
-		return err
-	}
 	leave, busy := s.enterLetters()
 	if busy != nil {
 		return busy
 	}
 	defer leave()
+	if err := s.begin(r, audit, ask.Selection); err != nil {
+		return err
+	}
 	// What is left of the request's time is for the answer: a receipt must not be lost.
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout*3/4)
 	defer cancel()
@@ -259,7 +259,8 @@ func readReplay(w http.ResponseWriter, r *http.Request) (*replayRequest, error) 
 	return ask, nil
 }
 
-// enterLetters takes one of the places for requests that read the dead-letter topic.
+// enterLetters takes one of the places for requests that read the dead-letter topic. It comes before the audit, so that a
+// request that finds none does not stand there as started.
 func (s *Server) enterLetters() (leave func(), refusal *problem) {
 	select {
 	case s.letterSlots <- struct{}{}:

@@ -163,3 +163,42 @@ func TestFeedsWithoutWarehouse(t *testing.T) {
 	a.problem(a.get("/api/v1/feeds"), 503, "unavailable")
 	a.problem(a.get("/api/v1/feeds?x=1"), 400, "parameter")
 }
+
+// TestInventedFeeds: sources that somebody makes up in rejected records, however many, hide no real feed, and add up.
+func TestInventedFeeds(t *testing.T) {
+	db := enginetest.Start(t)
+	if err := warehouse.Migrate(t.Context(), db.Client); err != nil {
+		t.Fatal(err)
+	}
+	for _, rows := range []string{
+		"SELECT toStartOfHour(now()), concat('/npsp/A', toString(number)), '', '', '', 0, 0, 0, 3 FROM numbers(12000)",
+		"SELECT toStartOfHour(now()), '/vneid/G01', '79', '79', 'eid.account', 0, 2, 1, 0",
+	} {
+		if err := db.Client.Conn().Exec(t.Context(), "INSERT INTO feed_quality (hour, source, province, province63, type, sensitive, age_seconds, accepted, rejected) "+rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := newAPI(t, nil, func(c *Config, d *Deps) { c.RateBurst, d.Warehouse = 100_000, db.Client.Conn() })
+	t.Cleanup(a.stop)
+	now := "?from=" + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339) + "&to=" + time.Now().UTC().Format(time.RFC3339)
+	for _, by := range []string{"", "&by=source", "&by=province", "&scheme=gso63"} {
+		feeds := feedsOf(t, a.get("/api/v1/feeds"+now+by))
+		records, real, folded := 0, 0, 0
+		for _, line := range feeds {
+			var n int
+			if _, err := fmt.Sscanf(line[strings.LastIndex(line, ": "):], ": %d,", &n); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			records += n
+			if strings.HasPrefix(line, "/vneid/G01") {
+				real++
+			}
+			if strings.HasPrefix(line, "* in :") || strings.HasPrefix(line, "*:") {
+				folded += n
+			}
+		}
+		if len(feeds) > maxFeeds || records != 36_001 || by != "&by=province" && (real != 1 || folded != 3*(12_001-(maxFeeds-maxPlaces))) {
+			t.Errorf("%q: %d rows with %d records, %d real, %d folded", by, len(feeds), records, real, folded)
+		}
+	}
+}

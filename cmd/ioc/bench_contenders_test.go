@@ -167,10 +167,15 @@ func attemptRow(event, from string) string {
 // rawBlob is the best form of the Kafka engine that we found: the engine takes a message as one text, and the view reads
 // it in one go as a typed tuple.
 func rawBlob(settings map[string]string) kafkaForm {
-	tuple := "Tuple(" + attemptEvent + ")"
+	tuple := strings.ReplaceAll("Tuple("+attemptEvent+")", "'", `\'`)
+	return rawBlobAs("Kafka engine, RawBLOB", "JSONExtract(raw, '"+tuple+"')", settings)
+}
+
+// rawBlobAs reads the text in another way: as is an expression for a tuple of the members of attemptEvent.
+func rawBlobAs(name, as string, settings map[string]string) kafkaForm {
 	return kafkaForm{
-		name: "Kafka engine, RawBLOB", columns: "raw String", settings: withSettings(settings, map[string]string{"kafka_format": "'RawBLOB'"}),
-		query: attemptRow("e.", "FROM (SELECT JSONExtract(raw, '"+strings.ReplaceAll(tuple, "'", `\'`)+"') AS e, _timestamp_ms, _topic, _partition, _offset FROM kafka)"),
+		name: name, columns: "raw String", settings: withSettings(settings, map[string]string{"kafka_format": "'RawBLOB'"}),
+		query: attemptRow("e.", "FROM (SELECT "+as+" AS e, _timestamp_ms, _topic, _partition, _offset FROM kafka)"),
 	}
 }
 

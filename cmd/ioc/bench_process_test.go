@@ -71,6 +71,12 @@ func serveBroker(partitions int) error {
 // startBroker starts the embedded broker as a process of its own, until the benchmark ends.
 func startBroker(b *testing.B, partitions int) (addr string, pid int) {
 	b.Helper()
+	return brokerProcess(b, partitions)
+}
+
+// brokerProcess is startBroker for tests too.
+func brokerProcess(b testing.TB, partitions int) (addr string, pid int) {
+	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), brokerEnv+"="+strconv.Itoa(partitions))
 	cmd.Stderr = os.Stderr

@@ -281,24 +281,43 @@ func (c *chaos) settle() {
 }
 
 // TestKilledAtRandom kills the ingest process, the engine, and both, with kill -9, at random moments under
-// load; in some rounds a rollup fails half-way before the kill. Every event is there once in the end.
+// load, and restarts the broker; in some rounds a rollup fails half-way before the kill. Every event is there once in the end.
 // TEST_CHAOS_SEED repeats the choices of a run; every run prints its own. TEST_KILL_ROUNDS is how many kills there are.
 func TestKilledAtRandom(t *testing.T) {
-	c := newChaos(t, brokertest.Start(t, chaosTopics))
-	c.killedAtRandom(envInt(t, "TEST_KILL_ROUNDS", 30), 3000, 1, nil)
+	broker := &embedded{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	broker.Restart()
+	c := newChaos(t, broker.addr)
+	c.killedAtRandom(envInt(t, "TEST_KILL_ROUNDS", 30), 3000, 1, broker)
 }
+
+// embedded is an embedded broker that is stopped and started again with its data. It lives in the test's own process,
+// so it is not killed.
+type embedded struct {
+	t         *testing.T
+	addr, dir string
+	stop      func()
+}
+
+// Kill stops the broker.
+func (e *embedded) Kill() { e.stop() }
+
+// Restart starts it, at the same address each time.
+func (e *embedded) Restart() { e.addr, e.stop = brokertest.StartAt(e.t, e.addr, e.dir, chaosTopics) }
 
 // TestKilledAtRandomRealKafka is the same against Apache Kafka, which is killed too, with fewer rounds, since a killed
 // member is missed only after six seconds there, and with two ingest processes that share the partitions.
 func TestKilledAtRandomRealKafka(t *testing.T) {
 	kafka := kafkatest.Run(t, kafkatest.Options{Topics: chaosTopics})
 	c := newChaos(t, kafka.Addr)
-	c.retried = true
 	c.killedAtRandom(envInt(t, "TEST_KILL_ROUNDS", 6), 2000, 2, kafka)
 }
 
 // killedAtRandom runs ingest processes under load, and goes on until so many kills were done.
-func (c *chaos) killedAtRandom(kills, rate, processes int, kafka *kafkatest.Server) {
+func (c *chaos) killedAtRandom(kills, rate, processes int, broker interface {
+	Kill()
+	Restart()
+}) {
+	c.retried = true
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("TEST_CHAOS_SEED"); text != "" {
 		if _, err := fmt.Sscan(text, &seed); err != nil {
@@ -319,10 +338,6 @@ func (c *chaos) killedAtRandom(kills, rate, processes int, kafka *kafkatest.Serv
 	}
 	c.eventually("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'reports'", func(n uint64) bool { return n == 1 })
 	c.execute(`CREATE TABLE broken (n UInt64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000`)
-	actions := 5
-	if kafka != nil {
-		actions = 7
-	}
 	killed := map[string]int{}
 	victim := 0
 	kill := func(what string) {
@@ -335,8 +350,8 @@ func (c *chaos) killedAtRandom(kills, rate, processes int, kafka *kafkatest.Serv
 			if pid := c.db.Engine.PID(); pid != 0 {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
-		case "kafka":
-			kafka.Kill()
+		case "broker":
+			broker.Kill()
 		}
 	}
 	before := uint64(0)
@@ -344,7 +359,7 @@ func (c *chaos) killedAtRandom(kills, rate, processes int, kafka *kafkatest.Serv
 		before = c.eventually("SELECT count() FROM "+rawRows, func(n uint64) bool { return n > before })
 		time.Sleep(time.Duration(random.Int64N(int64(300 * time.Millisecond)))) // the random moment itself
 		victim = random.IntN(processes)
-		switch action := random.IntN(actions); action {
+		switch action := random.IntN(7); action {
 		case 0:
 			kill("ingest")
 		case 1:
@@ -364,13 +379,13 @@ func (c *chaos) killedAtRandom(kills, rate, processes int, kafka *kafkatest.Serv
 		case 4:
 			ends[victim](syscall.SIGTERM)
 		case 5:
-			kill("kafka")
-			kafka.Restart()
+			kill("broker")
+			broker.Restart()
 			continue
 		case 6:
-			kill("kafka")
+			kill("broker")
 			kill("ingest")
-			kafka.Restart()
+			broker.Restart()
 		}
 		ends[victim] = c.ingest()
 	}

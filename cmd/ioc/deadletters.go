@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/access"
 	"ioc.local/internal/config"
 	"ioc.local/internal/deadletter"
 	"ioc.local/internal/produce"
@@ -27,15 +28,30 @@ func (p *process) startLetters(deps *query.Deps) error {
 	if err != nil {
 		return err
 	}
-	audit := p.logger.Named("audit")
-	deps.DeadLetters = letters
-	deps.AuditLetters = func(_ context.Context, a query.LetterAudit) error {
-		audit.Info("dead letters", zap.String("phase", string(a.Phase)), zap.String("action", a.Action), zap.String("request", a.Request),
-			zap.String("principal", a.Principal.Name), zap.String("key", a.Principal.Token), zap.String("scope", a.Principal.Scope.String()), zap.String("remote", a.Remote),
-			zap.String("selection", a.Selection), zap.String("receipt", a.Receipt), zap.Any("counts", a.Counts), zap.String("problem", a.Problem))
-		return nil
+	audit, err := auditLogger(p.logger, p.cfg.Log)
+	if err != nil {
+		return err
 	}
+	deps.DeadLetters = letters
+	deps.AuditLetters = func(_ context.Context, a query.LetterAudit) error { auditLetters(audit, a); return nil }
 	return nil
+}
+
+// auditLetters says who asked what of dead letters, and what became of it. No payload is in it.
+func auditLetters(audit *zap.Logger, a query.LetterAudit) {
+	audit.Info("dead letters", zap.String("phase", string(a.Phase)), zap.String("action", a.Action), zap.String("request", a.Request),
+		zap.String("principal", a.Principal.Name), zap.String("key", a.Principal.Token), zap.String("scope", a.Principal.Scope.String()), zap.String("remote", a.Remote),
+		zap.String("selection", a.Selection), zap.String("receipt", a.Receipt), zap.Any("counts", a.Counts), zap.String("problem", a.Problem))
+}
+
+// commandAudit begins the audit of what a command does with letters. Who gives it is who the system says.
+func commandAudit(action string, s deadletter.Selection) (query.LetterAudit, error) {
+	content, err := json.Marshal(s)
+	if err != nil {
+		return query.LetterAudit{}, fmt.Errorf("auditing a command about dead letters: %w", err)
+	}
+	who := access.Principal{Name: whoami(), Role: access.Operator, Scope: access.Scope{National: true}}
+	return query.LetterAudit{Phase: query.AuditStarted, Action: action, Principal: who, Selection: string(content)}, nil
 }
 
 // newLetters makes what lists, shows and replays dead letters.
@@ -126,7 +142,7 @@ func asUsage(err error) error {
 
 // withLetters runs work on the dead letters of a command made with configFlags. Its errors say that nothing was found out,
 // unless they are of usage.
-func withLetters(cmd *cobra.Command, work func(ctx context.Context, l *deadletter.Letters) error) error {
+func withLetters(cmd *cobra.Command, work func(ctx context.Context, l *deadletter.Letters, audit *zap.Logger) error) error {
 	var usage *usageError
 	var failed *lettersError
 	err := withClient(cmd, func(ctx context.Context, cfg Config, client *warehouse.Client) error {
@@ -142,7 +158,11 @@ func withLetters(cmd *cobra.Command, work func(ctx context.Context, l *deadlette
 		if err != nil {
 			return err
 		}
-		return asUsage(work(ctx, letters))
+		audit, err := auditLogger(logger, cfg.Log)
+		if err != nil {
+			return err
+		}
+		return asUsage(work(ctx, letters, audit))
 	})
 	if err == nil || errors.As(err, &usage) || errors.As(err, &failed) {
 		return err
@@ -198,7 +218,7 @@ to pass every filter. With --output json each line is a letter.`,
 		if limit < 1 {
 			return &usageError{errors.New("--limit: must be at least 1")}
 		}
-		return withLetters(cmd, func(ctx context.Context, l *deadletter.Letters) error {
+		return withLetters(cmd, func(ctx context.Context, l *deadletter.Letters, _ *zap.Logger) error {
 			table := newLetterTable(cmd.OutOrStdout())
 			for left := limit; left > 0; {
 				page, err := l.List(ctx, s, min(left, deadletter.MaxPage), after)
@@ -256,7 +276,14 @@ func newLettersShow() *cobra.Command {
 		if err != nil {
 			return &usageError{err}
 		}
-		return withLetters(cmd, func(ctx context.Context, l *deadletter.Letters) error {
+		return withLetters(cmd, func(ctx context.Context, l *deadletter.Letters, audit *zap.Logger) error {
+			if payload {
+				asked, err := commandAudit("payload", deadletter.Selection{Letters: []event.Place{place}})
+				if err != nil {
+					return err
+				}
+				auditLetters(audit, asked)
+			}
 			detail, err := l.Show(ctx, place, payload)
 			switch {
 			case errors.Is(err, deadletter.ErrNoLetter):
@@ -290,7 +317,7 @@ be sent, and what the contract as this command knows it makes of each record now
 passed what was sent, and says for each letter whether it is accepted, a duplicate, or rejected again.
 
 The receipt says for each letter: sent; already_accepted (an earlier replay settled it, or an event with its source and
-id is there); payload_not_kept (it may hold personal data); payload_gone (the dead-letter topic does not have it);
+id is there); payload_not_kept (it may hold personal data, also by the contract as it is now); payload_gone (the dead-letter topic does not have it);
 topic_not_read; failed or not_reached (run it again). Its SHA-256 is that of the lines "topic/partition/offset outcome".
 
 Exit codes: 0 when each letter was sent or is settled, and with --wait none was rejected again; 1 when a letter needs
@@ -323,8 +350,8 @@ attention; 2 for a mistake; 3 when Kafka, ClickHouse or ingestion did not answer
 			return &usageError{errors.New("--wait and --dry-run: nothing is sent that could be waited for")}
 		}
 		o.By = whoami()
-		return withLetters(cmd, func(ctx context.Context, l *deadletter.Letters) error {
-			return replayLetters(ctx, cmd, l, s, o, wait, timeout, asJSON)
+		return withLetters(cmd, func(ctx context.Context, l *deadletter.Letters, audit *zap.Logger) error {
+			return replayLetters(ctx, cmd, l, audit, s, o, wait, timeout, asJSON)
 		})
 	}
 	configFlags(cmd, nil)
@@ -339,11 +366,30 @@ attention; 2 for a mistake; 3 when Kafka, ClickHouse or ingestion did not answer
 }
 
 // replayLetters replays, waits, and prints the receipt, whatever happened.
-func replayLetters(ctx context.Context, cmd *cobra.Command, l *deadletter.Letters, s deadletter.Selection, o deadletter.ReplayOptions, wait bool, timeout time.Duration, asJSON bool) error {
+func replayLetters(ctx context.Context, cmd *cobra.Command, l *deadletter.Letters, audit *zap.Logger, s deadletter.Selection, o deadletter.ReplayOptions, wait bool, timeout time.Duration, asJSON bool) error {
+	action := "replay"
+	if o.DryRun {
+		action = "dry_run"
+	}
+	asked, err := commandAudit(action, s)
+	if err != nil {
+		return err
+	}
+	auditLetters(audit, asked)
 	o.Progress = shareOf("replay")
 	receipt, err := l.Replay(ctx, s, o)
+	asked.Phase = query.AuditEnded
+	if receipt != nil {
+		asked.Receipt, asked.Counts, asked.Problem = receipt.SHA256, receipt.Counts, receipt.Problem
+	} else {
+		asked.Problem = err.Error()
+	}
+	auditLetters(audit, asked)
 	if receipt == nil {
 		return err
+	}
+	if errors.Is(err, deadletter.ErrRefused) {
+		err = nil // the receipt says which, and all others were sent
 	}
 	if wait && err == nil {
 		waiting, cancel := context.WithTimeout(ctx, timeout)

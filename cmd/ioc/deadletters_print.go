@@ -78,7 +78,7 @@ func payloadText(p deadletter.Payload) string {
 	case deadletter.TooLarge:
 		return "left out: too large for the dead-letter topic"
 	case deadletter.Unread:
-		return "not found among the letters that are read at once"
+		return "not found in the time and among the letters that are read at once, or Kafka did not answer"
 	case deadletter.Off:
 		return "kept nowhere: there is no dead-letter topic"
 	}

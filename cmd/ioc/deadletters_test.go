@@ -23,8 +23,11 @@ import (
 	"ioc.local/internal/cluster"
 	"ioc.local/internal/deadletter"
 	"ioc.local/internal/reference"
+	"ioc.local/internal/telemetry"
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/enginetest"
+	"ioc.local/query"
+	"ioc.local/query/sql"
 )
 
 // lettersWorld is a database and a broker in which records were rejected.
@@ -82,6 +85,46 @@ func (w *lettersWorld) ioc(want int, args ...string) string {
 		w.Fatalf("ioc %s exits with %d, want %d: %v\n%s%s", strings.Join(args, " "), got, want, err, &out, &errs)
 	}
 	return out.String()
+}
+
+// stderrOf gives what work writes to standard error.
+func stderrOf(t *testing.T, work func()) string {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	own := os.Stderr
+	os.Stderr = file
+	defer func() { os.Stderr = own }()
+	work()
+	content, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// TestAuditIsAlwaysOn: what people did is in the log of a process that is to say errors only.
+func TestAuditIsAlwaysOn(t *testing.T) {
+	for _, level := range []string{"debug", "info", "warn", "error"} {
+		said := stderrOf(t, func() {
+			logger, err := telemetry.NewLogger(level, "json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			audit, err := auditLogger(logger, LogConfig{Level: level, Format: "json"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			auditLetters(audit, query.LetterAudit{Phase: query.AuditStarted, Action: "replay"})
+			writeAudit(audit, sql.Record{SQL: "SELECT 1"})
+		})
+		if strings.Count(said, `"logger":"audit"`) != 2 {
+			t.Errorf("at level %s the log has %q", level, said)
+		}
+	}
 }
 
 // rejected waits until so many records were rejected.
@@ -183,6 +226,24 @@ func TestDeadLettersCommand(t *testing.T) {
 		t.Errorf("shown is %s", shown)
 	}
 	ioc(exitFailed, "show", "auth/0/99")
+
+	// Who sees a payload, and who replays, is written down whatever the level of the log.
+	audit := stderrOf(t, func() {
+		ioc(exitOK, "show", "auth/0/0", "--payload", "--log.level", "error", "--log.format", "json")
+		ioc(exitFailed, "replay", "--all", "--dry-run", "--log.level", "error", "--log.format", "json")
+	})
+	told.WriteString(audit)
+	var phases []string
+	for _, line := range strings.Split(strings.TrimSpace(audit), "\n") {
+		var entry struct{ Logger, Phase, Action, Principal, Selection, Receipt string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Logger != "audit" || entry.Principal != whoami() || entry.Selection == "" || (entry.Phase == "ended") != (len(entry.Receipt) == 64) {
+			t.Errorf("the log says %s: %v", line, err)
+		}
+		phases = append(phases, entry.Phase+" "+entry.Action)
+	}
+	if got := strings.Join(phases, ", "); got != "started payload, started dry_run, ended dry_run" || strings.Contains(audit, "relying_party") {
+		t.Errorf("the audit has %s:\n%s", got, audit)
+	}
 
 	dry := ioc(exitFailed, "replay", "--all", "--dry-run") // one letter has no payload
 	if !strings.Contains(dry, "4 would_send, 1 payload_not_kept") || !strings.Contains(dry, "would be judged: valid") || !strings.Contains(dry, "would be judged: not_json") {

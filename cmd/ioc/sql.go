@@ -13,6 +13,7 @@ import (
 
 	"ioc.local/internal/access"
 	"ioc.local/internal/reference"
+	"ioc.local/internal/telemetry"
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/engine"
 	"ioc.local/query"
@@ -95,7 +96,10 @@ func (p *process) startSQL(routes map[string]query.Route, evaluator *kpi.Evaluat
 	}
 	cfg := sql.DefaultConfig()
 	cfg.Database = p.cfg.ClickHouse.Database
-	audit := p.logger.Named("audit")
+	audit, err := auditLogger(p.logger, p.cfg.Log)
+	if err != nil {
+		return err
+	}
 	handler, err := sql.New(cfg, sql.Deps{
 		Logger: p.logger.Named("sql"), Registry: p.registry, Connection: connection, Admin: p.client.Conn(),
 		KPIValues: func(_ context.Context, scope access.Scope) ([]kpi.PublishedValue, error) {
@@ -110,6 +114,18 @@ func (p *process) startSQL(routes map[string]query.Route, evaluator *kpi.Evaluat
 	p.stages.start("sql", handler.Run)
 	routes["POST /api/v1/sql"] = query.Route{Least: access.Analyst, Handler: handler}
 	return nil
+}
+
+// auditLogger is the logger for what people asked and did. Its lines are written at whatever level the process logs:
+// log.level is about what the process says of itself.
+func auditLogger(logger *zap.Logger, cfg LogConfig) (*zap.Logger, error) {
+	if !logger.Core().Enabled(zap.InfoLevel) {
+		var err error
+		if logger, err = telemetry.NewLogger("info", cfg.Format); err != nil {
+			return nil, err
+		}
+	}
+	return logger.Named("audit"), nil
 }
 
 // writeAudit says who asked what, and what became of it. The statement is as it runs: literals are in it, and the values

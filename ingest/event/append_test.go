@@ -185,7 +185,7 @@ func compareRows(t *testing.T, db *enginetest.DB, bl *Block) {
 	}
 }
 
-// Once a dictionary is full, equal texts have several pointers; the engine must still see equal texts.
+// Once a dictionary is full, equal texts have several numbers; the engine must still see equal texts.
 func TestAppendToFullDictionary(t *testing.T) {
 	db := startWarehouse(t)
 	d, b := newTestDecoder(t), NewBatch()

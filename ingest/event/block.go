@@ -1,11 +1,16 @@
 package event
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 	"time"
 	"unsafe"
 
+	"github.com/ClickHouse/ch-go/proto"
+	chcolumn "github.com/ClickHouse/clickhouse-go/v2/lib/column"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -75,7 +80,7 @@ type Block struct {
 
 	// Parts of columns in the driver's forms.
 	texts    []string
-	pointers []*string
+	native   []byte
 	dates    []time.Time
 }
 
@@ -213,7 +218,7 @@ func (bl *Block) AppendTo(batch driver.Batch) error {
 			continue
 		}
 		c.fill(bl.rows)
-		if err := bl.appendColumn(c, batch.Column(at)); err != nil {
+		if err := bl.appendColumn(c, batch, at); err != nil {
 			return fmt.Errorf("appending column %s of %s: %w", c.name, bl.Table, err)
 		}
 		at++
@@ -222,12 +227,13 @@ func (bl *Block) AppendTo(batch driver.Batch) error {
 }
 
 // appendColumn hands the driver each column in the form that costs it least: no form here allocates for each row.
-func (bl *Block) appendColumn(c *column, to driver.BatchColumn) error {
+func (bl *Block) appendColumn(c *column, batch driver.Batch, at int) error {
+	to := batch.Column(at)
 	switch c.kind {
 	case textColumn, fixedColumn:
 		return bl.appendTexts(c, to)
 	case dictionaryColumn:
-		return bl.appendDictionary(c, to)
+		return bl.appendDictionary(c, batch.Columns()[at])
 	case enumColumn, int8Column:
 		return to.Append(c.i8)
 	case uint8Column:
@@ -266,23 +272,49 @@ func (bl *Block) appendTexts(c *column, to driver.BatchColumn) error {
 	return nil
 }
 
-// appendDictionary gives pointers to the dictionary: the driver tells pointers apart faster than texts, and takes nil
-// for the empty text without looking.
-func (bl *Block) appendDictionary(c *column, to driver.BatchColumn) error {
-	for from := 0; from < bl.rows; from += partRows {
-		bl.pointers = bl.pointers[:0]
-		for _, id := range c.ids[from:min(from+partRows, bl.rows)] {
-			var p *string
-			if id > 0 {
-				p = &c.dictionary.texts[id]
-			}
-			bl.pointers = append(bl.pointers, p)
-		}
-		if err := to.Append(bl.pointers); err != nil {
-			return err
+// Of a LowCardinality column in the native protocol: what stands before its dictionary and its numbers, which are as wide as
+// the size of the dictionary takes.
+const (
+	dictionaryFollows = 1<<9 | 1<<10 // it is the block's own, and replaces any of before
+	numbers8          = 0
+	numbers16         = 1
+	numbers32         = 2
+)
+
+// appendDictionary gives the driver the column in the form in which a server sends one, numbers into a dictionary. Given
+// texts, the driver would look each of them up in a map. The dictionary may hold texts that no row has, or one twice: the
+// engine keeps what it needs.
+func (bl *Block) appendDictionary(c *column, to chcolumn.Interface) error {
+	low, ok := to.(*chcolumn.LowCardinality)
+	if !ok {
+		return fmt.Errorf("the table has %s where LowCardinality(String) is expected", to.Type())
+	}
+	texts := c.dictionary.texts
+	width := uint64(numbers8)
+	switch {
+	case len(texts) > math.MaxUint16+1:
+		width = numbers32
+	case len(texts) > math.MaxUint8+1:
+		width = numbers16
+	}
+	buf := binary.LittleEndian.AppendUint64(bl.native[:0], dictionaryFollows|width)
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(texts)))
+	for _, text := range texts {
+		buf = append(binary.AppendUvarint(buf, uint64(len(text))), text...)
+	}
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(bl.rows))
+	for _, id := range c.ids[:bl.rows] {
+		switch width {
+		case numbers8:
+			buf = append(buf, byte(id))
+		case numbers16:
+			buf = binary.LittleEndian.AppendUint16(buf, uint16(id))
+		default:
+			buf = binary.LittleEndian.AppendUint32(buf, id)
 		}
 	}
-	return nil
+	bl.native = buf
+	return low.Decode(proto.NewReader(bytes.NewReader(buf)), bl.rows)
 }
 
 // appendDates goes through time.Time, the only form that the driver takes without parsing a text.

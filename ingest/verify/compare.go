@@ -93,10 +93,10 @@ func (c comparison) difference() string {
 
 // compare adds what a comparison finds to the result, and gives what the rollup lacks to the correction.
 func (r *run) compare(ctx context.Context, c comparison, result *Rollup) error {
-	var compared, differ, partial uint64
+	var compared, differ, partial, lower uint64
 	var differences []string
-	err := r.client.Conn().QueryRow(ctx, fmt.Sprintf("SELECT count(), countIf(differs), countIf(partial), groupArrayIf(%d)(%s, differs) FROM (%s)", examples, c.difference(), c.rows())).
-		Scan(&compared, &differ, &partial, &differences)
+	err := r.client.Conn().QueryRow(ctx, fmt.Sprintf("SELECT count(), countIf(differs), countIf(partial), countIf(lower), groupArrayIf(%d)(%s, differs) FROM (%s)", examples, c.difference(), c.rows())).
+		Scan(&compared, &differ, &partial, &lower, &differences)
 	if err != nil {
 		return fmt.Errorf("comparing: %w", err)
 	}
@@ -107,5 +107,8 @@ func (r *run) compare(ctx context.Context, c comparison, result *Rollup) error {
 	if c.into == nil || differ == 0 {
 		return nil
 	}
-	return c.into.take(ctx, c)
+	if err := c.into.take(ctx, c); err != nil || lower == 0 {
+		return err
+	}
+	return c.into.takeGreat(ctx, c)
 }

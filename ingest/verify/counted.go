@@ -10,8 +10,9 @@ import (
 	"ioc.local/internal/warehouse"
 )
 
-// sliceRows is how many rows, raw and of the rollup, are compared at once, unless a single day has more.
-const sliceRows = 4_000_000
+// rowMemory is about what a row takes while it is compared. So many rows, raw and of the rollup, are compared at once as
+// stay in memory, unless a single day has more.
+const rowMemory = 512
 
 // zone is the time zone of days.
 const zone = "'Asia/Ho_Chi_Minh'"
@@ -55,8 +56,10 @@ func (r *run) partial(t target) string {
 			parts = append(parts, "("+family(t, v)+" AND NOT ("+r.recent(t)+"))")
 		}
 	}
-	if t.records != "" && len(r.forgotten) > 0 {
-		parts = append(parts, "NOT ("+r.recent(t)+")")
+	for _, forgotten := range r.forgotten {
+		if t.records != "" && forgotten { // its records are of all raw tables
+			parts = append(parts, "(topic = '' AND NOT ("+r.recent(t)+"))")
+		}
 	}
 	return strings.Join(parts, " OR ")
 }
@@ -84,7 +87,7 @@ func (s slice) of(column string) string {
 	return strings.Join(parts, " AND ")
 }
 
-// slices cuts time into runs of days that have about sliceRows rows in the queries, each of which gives days.
+// slices cuts time into runs of days that stay in memory, by the rows of queries that give days.
 func (r *run) slices(ctx context.Context, days ...string) ([]slice, error) {
 	rows, err := r.client.Conn().Query(ctx, "SELECT day, count() FROM ("+strings.Join(days, " UNION ALL ")+") GROUP BY day ORDER BY day")
 	if err != nil {
@@ -98,7 +101,7 @@ func (r *run) slices(ctx context.Context, days ...string) ([]slice, error) {
 		if err := rows.Scan(&day, &more); err != nil {
 			return err
 		}
-		if n > 0 && n+more > sliceRows {
+		if n > 0 && n+more > uint64(r.options.Memory/rowMemory) {
 			last := &all[len(all)-1]
 			last.until = day.Format(time.DateOnly)
 			all = append(all, slice{from: last.until})

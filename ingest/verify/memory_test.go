@@ -14,8 +14,8 @@ import (
 )
 
 // Statements of the proof, and of a rebuild of everything, stay below a limit that the data is many times larger than.
-// TEST_VERIFY_ROWS is how many authentications there are, 1,000,000 if it is not set; one more in ten is a step of a
-// dossier. TEST_VERIFY_MEMORY is the limit in MiB, 96 if it is not set.
+// TEST_VERIFY_ROWS is how many authentications there are, 300,000 if it is not set; one more in ten is a step of a
+// dossier. TEST_VERIFY_MEMORY is the limit in MiB, 64 if it is not set.
 func TestMemoryIsBounded(t *testing.T) {
 	number := func(variable string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
@@ -23,7 +23,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		return otherwise
 	}
-	rows, limit := number("TEST_VERIFY_ROWS", 1_000_000), int64(number("TEST_VERIFY_MEMORY", 96))<<20
+	rows, limit := number("TEST_VERIFY_ROWS", 300_000), int64(number("TEST_VERIFY_MEMORY", 64))<<20
 	w := newWorld(t)
 	const block = 500_000
 	insert := func(statement string) {

@@ -179,11 +179,16 @@ func (c *correction) take(ctx context.Context, found comparison) error {
 		}
 		columns, values = append(columns, v.name), append(values, value)
 	}
-	rows := found.rows()
-	err := c.run.exec(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (%s) WHERE differs", c.table, strings.Join(columns, ", "), strings.Join(values, ", "), rows))
+	err := c.run.exec(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (%s) WHERE differs", c.table, strings.Join(columns, ", "), strings.Join(values, ", "), found.rows()))
 	if err != nil {
 		return fmt.Errorf("putting together what is lacking: %w", err)
 	}
+	return nil
+}
+
+// takeGreat takes the maxima that are too great.
+func (c *correction) takeGreat(ctx context.Context, found comparison) error {
+	rows := found.rows()
 	for _, v := range c.target.columns {
 		if !found.judged(v) || v.function() != "max" {
 			continue
@@ -314,7 +319,7 @@ func (c *correction) attach(ctx context.Context) error {
 	if err := c.run.exec(ctx, "OPTIMIZE TABLE "+c.table+" FINAL"); err != nil {
 		return fmt.Errorf("joining what is lacking: %w", err)
 	}
-	rows, err := c.run.client.Conn().Query(ctx, "SELECT partition_id, count() FROM system.parts WHERE database = currentDatabase() AND table = ? AND active GROUP BY partition_id ORDER BY partition_id", c.table)
+	rows, err := c.run.client.Conn().Query(ctx, "SELECT _partition_id, uniqExact(_part) FROM "+c.table+" GROUP BY _partition_id ORDER BY _partition_id")
 	if err != nil {
 		return fmt.Errorf("reading the parts of what is lacking: %w", err)
 	}

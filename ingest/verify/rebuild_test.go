@@ -362,7 +362,7 @@ func TestRebuildWhileRowsAreInserted(t *testing.T) {
 		group.Go(func() error {
 			for n := 0; ctx.Err() == nil; n++ {
 				from := s.next
-				if err := s.write(context.WithoutCancel(ctx), s.someEvents(10+10*(n%3)+i)...); err != nil {
+				if err := s.write(context.WithoutCancel(ctx), s.someEvents(20+10*(n%3)+i)...); err != nil {
 					return err
 				}
 				if err := s.write(context.WithoutCancel(ctx), s.someVoids(from)...); err != nil {

@@ -57,20 +57,23 @@ func ours(ctx context.Context, client *warehouse.Client, which string) (names []
 	return names, err
 }
 
+// unmerged are the settings of a table whose parts are not worth merging.
+const unmerged = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
+
 // like makes an empty table with the columns of another, in the order of the rows that come, and returns its name.
 func (s *scratch) like(ctx context.Context, table, purpose string) (string, error) {
-	return s.create(ctx, table, purpose, "ENGINE = MergeTree ORDER BY tuple() PARTITION BY tuple()")
+	return s.create(ctx, table, purpose, "MergeTree ORDER BY tuple() PARTITION BY tuple() SETTINGS "+unmerged+",")
 }
 
 // adding makes an empty table with the columns of a rollup that adds up like it.
 func (s *scratch) adding(ctx context.Context, t target, purpose string) (string, error) {
-	return s.create(ctx, t.name, purpose, "ENGINE = AggregatingMergeTree ORDER BY ("+t.sorting+")")
+	return s.create(ctx, t.name, purpose, "AggregatingMergeTree ORDER BY ("+t.sorting+") SETTINGS")
 }
 
 func (s *scratch) create(ctx context.Context, table, purpose, engine string) (string, error) {
 	name := s.name(table, purpose)
 	// What is put aside need not outlive a loss of power.
-	return name, s.make(ctx, name, "CREATE TABLE "+name+" AS "+table+" "+engine+" SETTINGS fsync_after_insert = 0, fsync_part_directory = 0")
+	return name, s.make(ctx, name, "CREATE TABLE "+name+" AS "+table+" ENGINE = "+engine+" fsync_after_insert = 0, fsync_part_directory = 0")
 }
 
 // snapshot makes a table with the rows of another as they are in this moment, of all parts at once. It costs no reading:
@@ -80,8 +83,10 @@ func (s *scratch) snapshot(ctx context.Context, table string) (string, error) {
 	if err := s.make(ctx, name, "CREATE TABLE "+name+" AS "+table); err != nil {
 		return "", err
 	}
-	if err := s.client.Conn().Exec(ctx, "ALTER TABLE "+name+" ATTACH PARTITION ALL FROM "+table); err != nil {
-		return "", fmt.Errorf("taking a snapshot of %s: %w", table, err)
+	for _, statement := range []string{"MODIFY SETTING " + unmerged, "ATTACH PARTITION ALL FROM " + table} {
+		if err := s.client.Conn().Exec(ctx, "ALTER TABLE "+name+" "+statement); err != nil {
+			return "", fmt.Errorf("taking a snapshot of %s: %w", table, err)
+		}
 	}
 	return name, nil
 }

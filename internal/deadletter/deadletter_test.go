@@ -52,7 +52,7 @@ func TestLettersKeepTheRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := stored{origin: origin, kept: r.KeepPayload}
+		want := stored{origin: origin, place: place, kept: r.KeepPayload}
 		if r.KeepPayload {
 			want.record = event.Record{Offset: origin.Offset, Key: r.Key, Value: r.Payload, Headers: r.Headers}
 		} else if len(m.Value) > 0 || len(m.Headers) > 6 {
@@ -101,7 +101,7 @@ func TestLettersOfEarlierVersions(t *testing.T) {
 	// They did not say which life of the topic the record was of: the payload decides.
 	for _, topic := range []string{"auth", "auth@2"} {
 		one := newSearch()
-		letter := &Letter{Place: event.Place{Topic: topic, Offset: 7}, SHA256: hex.EncodeToString(sum[:])}
+		letter := &Letter{Place: event.Place{Topic: topic, Offset: 7}, hash: hex.EncodeToString(sum[:])}
 		one.want(letter, nil)
 		if w := one.match(&s); w == nil || w.letter != letter {
 			t.Errorf("%s is not found", topic)
@@ -195,13 +195,23 @@ func TestStates(t *testing.T) {
 		for _, outcome := range strings.Fields(outcomes) {
 			attempts = append(attempts, Attempt{Outcome: outcome})
 		}
-		l := Letter{SHA256: "x"}
+		l := Letter{hash: "x"}
 		if l.stand(attempts); l.State != want || l.Replays != len(attempts) || l.SHA256 != "x" {
 			t.Errorf("%q is %+v, want %s", outcomes, l, want)
 		}
 	}
-	l := Letter{SHA256: "x"}
-	if l.stand([]Attempt{{Outcome: "rejected", withheld: true}}); !l.Withheld || l.SHA256 != "" {
+	// Another record under the letter's name: only of what was rejected the table knows the payload.
+	me, other := event.Identity{1}, event.Identity{2}
+	l := Letter{hash: "x"}
+	l.attempts = l.possible([]Attempt{{Outcome: "accepted", letter: other}, {Outcome: "rejected", Reason: "a", hash: "y", letter: other}, {Outcome: "rejected", withheld: true, letter: other}, {Outcome: "rejected", Reason: "b", hash: "x", letter: me}})
+	if l.stand(l.attempts); l.Replays != 3 || l.State != StateAccepted || l.Withheld || l.SHA256 != "" {
+		t.Errorf("by its name the letter is %+v", l)
+	}
+	if l.identify(me); l.Replays != 1 || l.State != StateRejectedAgain || l.Last.Reason != "b" || l.Withheld || l.SHA256 != "x" {
+		t.Errorf("by its record the letter is %+v", l)
+	}
+	l = Letter{hash: "x", attempts: []Attempt{{Outcome: "rejected", withheld: true, letter: me}}}
+	if l.identify(me); !l.Withheld || l.SHA256 != "" {
 		t.Errorf("what was found to be personal data later is %+v", l)
 	}
 }
@@ -212,5 +222,31 @@ func TestProblemsLeakNothing(t *testing.T) {
 		if text := problemText(err); strings.Contains(text, "10.0.0.1") || text == "" {
 			t.Errorf("%v is told as %q", err, text)
 		}
+	}
+}
+
+// A search that has found its letters holds nothing of them, and a batch is measured with its headers.
+func TestSearchesLetGo(t *testing.T) {
+	s := newSearch()
+	var all []*wanted
+	for offset := range int64(3) {
+		for _, topic := range []string{"a", "a@1", "a@2"} {
+			s.want(&Letter{Place: event.Place{Topic: topic, Offset: offset}}, nil)
+			all = append(all, s.wanted[event.Place{Topic: topic, Offset: offset}])
+		}
+	}
+	for i, w := range all {
+		if len(s.wanted) != len(all)-i {
+			t.Errorf("%d of %d letters are looked for", len(s.wanted), len(all)-i)
+		}
+		s.drop(w)
+	}
+	if len(s.wanted)+len(s.unnamed) > 0 {
+		t.Errorf("after all were found the search has %v and %v", s.wanted, s.unnamed)
+	}
+	w := all[0]
+	w.found = &stored{record: event.Record{Key: make([]byte, 1000), Value: make([]byte, 2000), Headers: []event.Header{{Key: "x", Value: make([]byte, 3000)}}}}
+	if n := w.size(); n < 6000 || n > 6300 {
+		t.Errorf("a record of 6,001 bytes is measured as %d", n)
 	}
 }

@@ -11,6 +11,9 @@ import (
 // followPoll is how often ingestion is asked about.
 const followPoll = 300 * time.Millisecond
 
+// clocks is how far the clock of a range may be behind ours: each is at most a minute from ClickHouse's.
+const clocks = 2 * time.Minute
+
 // Follow waits until ingestion has passed every record that a replay sent, and completes the receipt with what it said.
 // It ends early with ctx, and then the error says how many are open; the receipt has the others.
 func (l *Letters) Follow(ctx context.Context, receipt *Receipt, progress func(done, total int)) error {
@@ -25,7 +28,7 @@ func (l *Letters) Follow(ctx context.Context, receipt *Receipt, progress func(do
 	}
 	total := len(open)
 	for {
-		err := l.results(ctx, open)
+		err := l.results(ctx, receipt.At.Add(-clocks), open)
 		receipt.Results = map[Result]int{}
 		for i := range receipt.Letters {
 			if result := receipt.Letters[i].Result; result != "" {
@@ -49,8 +52,9 @@ func (l *Letters) Follow(ctx context.Context, receipt *Receipt, progress func(do
 	}
 }
 
-// results looks up what became of the open letters and takes those that are known out.
-func (l *Letters) results(ctx context.Context, open map[event.Place]*Entry) error {
+// results looks up what became of the open letters and takes those that are known out. What was ingested before since is
+// of an earlier life of the topic, which had the same offsets.
+func (l *Letters) results(ctx context.Context, since time.Time, open map[event.Place]*Entry) error {
 	var letters []Letter
 	for place := range open {
 		letters = append(letters, Letter{Place: place})
@@ -61,7 +65,7 @@ func (l *Letters) results(ctx context.Context, open map[event.Place]*Entry) erro
 	}
 	for place, e := range open {
 		for _, a := range attempts[place] { // of two lives of the topic the later one counts
-			if a.Record.KafkaTopic() != e.Record.Topic || a.Record.Offset != e.Record.Offset {
+			if a.Record.KafkaTopic() != e.Record.Topic || a.Record.Offset != e.Record.Offset || a.At.Before(since) {
 				continue
 			}
 			e.ResultReason, e.ResultField = "", ""

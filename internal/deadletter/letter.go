@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"slices"
 	"time"
 
 	"ioc.local/ingest/event"
@@ -23,12 +24,18 @@ type Letter struct {
 	// Size is that of the payload in bytes, SHA256 its hash in hexadecimal, empty when the payload is withheld.
 	Size   uint32 `json:"size"`
 	SHA256 string `json:"sha256,omitempty"`
-	// Withheld says that the payload is kept nowhere: it may hold personal data.
+	// Withheld says that the payload is kept nowhere, or is not given any more: it may hold personal data.
 	Withheld bool `json:"withheld"`
-	// State is how the letter stands, Replays how often it was sent again and ingested, Last the newest of these.
+	// State is how the letter stands, Replays how often it was sent again and ingested, Last the newest of these. In a
+	// list they go by the letter's name, which any producer can put into a header; Show compares with the record, where
+	// the dead-letter topic has it.
 	State   State    `json:"state"`
 	Replays int      `json:"replays"`
 	Last    *Attempt `json:"last_replay,omitempty"`
+
+	// hash is SHA256, also where that is not told; attempts are those that may be its own.
+	hash     string
+	attempts []Attempt
 }
 
 // Settled says that the letter needs no other replay: its event counts.
@@ -47,7 +54,11 @@ type Attempt struct {
 	Reason string `json:"reason,omitempty"`
 	Field  string `json:"field,omitempty"`
 
+	// hash is that of what was rejected again, withheld says that it may hold personal data; letter is the identity of
+	// the letter that was sent.
+	hash     string
 	withheld bool
+	letter   event.Identity
 }
 
 // Payload says where the payload of a letter is.
@@ -57,13 +68,13 @@ type Payload string
 const (
 	// InTopic: the dead-letter topic has it.
 	InTopic Payload = "in_topic"
-	// Withheld: it is kept nowhere, since it may hold personal data.
+	// Withheld: it is kept nowhere, or not given any more, since it may hold personal data.
 	Withheld Payload = "withheld"
 	// Gone: the dead-letter topic does not have it: its retention is over, or the broker never took it.
 	Gone Payload = "gone"
 	// TooLarge: it was left out, since the topic does not take letters of that size.
 	TooLarge Payload = "too_large"
-	// Unread: it was not found within the bound on what is read of the topic.
+	// Unread: it was not found within the bounds on what is read of the topic and how long, or Kafka did not answer.
 	Unread Payload = "unread"
 	// Off: no dead-letter topic is configured, and payloads are kept nowhere.
 	Off Payload = "off"
@@ -95,11 +106,12 @@ type RecordHeader struct {
 
 // stand works out the state from all attempts.
 func (l *Letter) stand(attempts []Attempt) {
-	l.State, l.Replays = StateNew, len(attempts)
+	l.State, l.Replays, l.Last = StateNew, len(attempts), nil
+	hidden := l.Withheld
 	for i := range attempts {
 		a := &attempts[i]
 		l.Last = a
-		l.Withheld = l.Withheld || a.withheld
+		hidden = hidden || a.withheld
 		switch {
 		case a.Outcome == "accepted":
 			l.State = StateAccepted
@@ -109,7 +121,20 @@ func (l *Letter) stand(attempts []Attempt) {
 			l.State = StateRejectedAgain
 		}
 	}
-	if l.Withheld {
+	if l.SHA256 = l.hash; hidden {
 		l.SHA256 = ""
 	}
+}
+
+// possible leaves out what was another record under the letter's name, as far as hashes of payloads tell.
+func (l *Letter) possible(attempts []Attempt) []Attempt {
+	return slices.DeleteFunc(attempts, func(a Attempt) bool { return a.Outcome == "rejected" && !a.withheld && a.hash != l.hash })
+}
+
+// identify completes what is known of the letter with the identity that its record has: an attempt with another one was
+// not the letter's. One that was rejected for personal data now says so of the letter.
+func (l *Letter) identify(id event.Identity) {
+	l.attempts = slices.DeleteFunc(l.attempts, func(a Attempt) bool { return a.letter != id })
+	l.Withheld = l.Withheld || slices.ContainsFunc(l.attempts, func(a Attempt) bool { return a.withheld })
+	l.stand(l.attempts)
 }

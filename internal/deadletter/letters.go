@@ -90,21 +90,36 @@ func (l *Letters) List(ctx context.Context, s Selection, limit int, after string
 	return &Page{Letters: letters, Next: next}, nil
 }
 
-// Replays in which a letter was rejected again have a row of dead_letters of their own. It is the letter's, unless the
-// origin is not a letter at all: then a producer made the header up, and the row is all that is there.
+// Replays in which a letter was rejected again have a row of dead_letters of their own. It is the letter's when its
+// payload is the letter's, or is not kept any more. Else a producer made the header up: the origin is no letter, or
+// somebody else's, and the row is a letter by itself.
 const (
 	rejectedReplays = "SELECT toString(origin_topic), partition, origin_offset FROM dead_letter_replays WHERE outcome = 'rejected'"
-	isAgain         = `(toString(topic), partition, offset) IN (SELECT toString(topic), partition, record_offset FROM dead_letter_replays
-		WHERE outcome = 'rejected' AND (toString(origin_topic), partition, origin_offset) IN (
-			SELECT toString(topic), partition, offset FROM dead_letters WHERE (toString(topic), partition, offset) IN (` + rejectedReplays + `)))`
+	rejectedRecords = "SELECT toString(topic), partition, record_offset FROM dead_letter_replays WHERE outcome = 'rejected'"
+	// againFrom has the origin (life, part, begun) and the record (again_life, part, again) of each such row.
+	againFrom = `(SELECT toString(origin_topic) AS life, origin_offset AS begun, toString(topic) AS again_life, record_offset AS again, partition AS part
+			FROM dead_letter_replays WHERE outcome = 'rejected') AS replays
+		INNER JOIN (SELECT toString(topic) AS letter_life, partition AS letter_part, offset AS letter_at, sha256 AS letter_hash FROM dead_letters
+			WHERE (toString(topic), partition, offset) IN (` + rejectedReplays + `)) AS letters
+		ON letter_life = life AND letter_part = part AND letter_at = begun
+		INNER JOIN (SELECT toString(topic) AS own_life, partition AS own_part, offset AS own_at, sha256 AS own_hash FROM dead_letters
+			WHERE (toString(topic), partition, offset) IN (` + rejectedRecords + `)) AS records
+		ON own_life = again_life AND own_part = part AND own_at = again
+		WHERE (own_hash = letter_hash OR own_hash = toFixedString('', 32))`
+	isAgain = "(toString(topic), partition, offset) IN (SELECT again_life, part, again FROM " + againFrom + ")"
 )
 
+// Whether a record that was accepted was the letter's own is not in the tables: only with the record at hand its identity
+// can be computed. So the conditions of a list go by the name; Show and Replay look closer.
+
 var stateConditions = map[State]string{
-	StateNew:           "NOT " + replayed("accepted", "duplicate", "rejected"),
-	StateRejectedAgain: "(" + replayed("rejected") + " AND NOT " + replayed("accepted", "duplicate") + ")",
+	StateNew:           "(NOT " + rejectedAgain + " AND NOT " + replayed("accepted", "duplicate") + ")",
+	StateRejectedAgain: "(" + rejectedAgain + " AND NOT " + replayed("accepted", "duplicate") + ")",
 	StateAccepted:      replayed("accepted"),
 	StateDuplicate:     "(" + replayed("duplicate") + " AND NOT " + replayed("accepted") + ")",
 }
+
+const rejectedAgain = "(toString(topic), partition, offset) IN (SELECT life, part, begun FROM " + againFrom + ")"
 
 func replayed(outcomes ...string) string {
 	return "(toString(topic), partition, offset) IN (SELECT toString(origin_topic), partition, origin_offset FROM dead_letter_replays WHERE outcome IN ('" +
@@ -161,7 +176,8 @@ func (l *Letters) page(ctx context.Context, s Selection, limit int, after string
 		return nil, "", err
 	}
 	for i := range letters {
-		letters[i].stand(attempts[letters[i].Place])
+		letters[i].attempts = letters[i].possible(attempts[letters[i].Place])
+		letters[i].stand(letters[i].attempts)
 	}
 	return letters, next, nil
 }
@@ -177,7 +193,7 @@ func scanLetter(rows driver.Rows) (Letter, error) {
 	}
 	letter.Place.Partition, letter.Place.Offset = int32(partition), int64(offset)
 	letter.ReceivedAt, letter.RecordTime = letter.ReceivedAt.In(reference.TimeZone()), letter.RecordTime.In(reference.TimeZone())
-	letter.SHA256, letter.Withheld = hashText(sum)
+	letter.hash, letter.Withheld = hashText(sum)
 	return letter, nil
 }
 
@@ -204,7 +220,7 @@ func (l *Letters) attempts(ctx context.Context, letters []Letter) (map[event.Pla
 	if err != nil {
 		return nil, err
 	}
-	rows, err := l.deps.Client.Conn().Query(ctx, `SELECT toString(origin_topic) AS life, partition, origin_offset, toString(r.topic) AS record_topic, record_offset, r.received_at, toString(outcome), d.reason, d.field, d.sha256
+	rows, err := l.deps.Client.Conn().Query(ctx, `SELECT toString(origin_topic) AS life, partition, origin_offset, toString(r.topic) AS record_topic, record_offset, r.received_at, toString(outcome), d.reason, d.field, d.sha256, letter
 		FROM dead_letter_replays AS r LEFT JOIN (
 			SELECT toString(topic) AS topic, partition, offset, toString(reason) AS reason, toString(field) AS field, sha256 FROM dead_letters
 			WHERE (toString(topic), partition, offset) IN (SELECT toString(topic), partition, record_offset FROM dead_letter_replays
@@ -221,15 +237,17 @@ func (l *Letters) attempts(ctx context.Context, letters []Letter) (map[event.Pla
 		var a Attempt
 		var partition uint32
 		var originOffset, recordOffset uint64
-		var sum string
-		if err := rows.Scan(&origin.Topic, &partition, &originOffset, &a.Record.Topic, &recordOffset, &a.At, &a.Outcome, &a.Reason, &a.Field, &sum); err != nil {
+		var sum, identity string
+		if err := rows.Scan(&origin.Topic, &partition, &originOffset, &a.Record.Topic, &recordOffset, &a.At, &a.Outcome, &a.Reason, &a.Field, &sum, &identity); err != nil {
 			return err
 		}
 		origin.Partition, origin.Offset = int32(partition), int64(originOffset)
 		a.Record.Partition, a.Record.Offset = int32(partition), int64(recordOffset)
 		a.At = a.At.In(reference.TimeZone())
-		_, zeros := hashText(sum)
+		var zeros bool
+		a.hash, zeros = hashText(sum)
 		a.withheld = a.Reason != "" && zeros
+		a.letter = event.LetterIdentity([]byte(identity))
 		found[origin] = append(found[origin], a)
 		return nil
 	})

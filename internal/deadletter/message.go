@@ -99,6 +99,8 @@ func size(m kafka.Message) int {
 // stored is a letter as the dead-letter topic has it.
 type stored struct {
 	origin event.Place
+	// place is where the record itself was: the origin, unless it was sent again.
+	place event.Place
 	// leftOut says why there is no payload, though it is no personal data.
 	leftOut string
 	// kept says that record is there.
@@ -138,7 +140,7 @@ func parse(headers []event.Header, value []byte) (stored, error) {
 	if err != nil {
 		return stored{}, errNoLetter
 	}
-	s := stored{origin: origin}
+	s := stored{origin: origin, place: origin}
 	next := func(name string) (value []byte, ok bool) {
 		if len(headers) == 0 || headers[0].Key != name {
 			return nil, false
@@ -146,7 +148,11 @@ func parse(headers []event.Header, value []byte) (stored, error) {
 		value, headers = headers[0].Value, headers[1:]
 		return value, true
 	}
-	next(headerRecord) // the table says it too
+	if own, ok := next(headerRecord); ok {
+		if s.place, err = event.ParsePlace(string(own)); err != nil {
+			return stored{}, errNoLetter
+		}
+	}
 	if why, ok := next(headerLeftOut); ok {
 		s.leftOut = string(why)
 		return s, nil

@@ -20,14 +20,17 @@ const (
 	WouldSend Outcome = "would_send"
 	// AlreadyAccepted: an earlier replay settled the letter, or an event with its source and id is in ClickHouse.
 	AlreadyAccepted Outcome = "already_accepted"
-	// NotKept: the payload is kept nowhere, since it may hold personal data.
+	// NotKept: it may hold personal data, so that the payload is kept nowhere; or the contract takes it for that now, and
+	// it is not sent.
 	NotKept Outcome = "payload_not_kept"
 	// NotThere: the dead-letter topic does not have the payload: its retention is over, the letter was too large for it,
-	// or the broker never took it.
+	// or the broker never took it. The detail says when a record under the letter's name was accepted: whether it was
+	// this one cannot be told any more.
 	NotThere Outcome = "payload_gone"
 	// NotRead: the topic is not among those that ingestion reads (kafka.topics), so nobody would read the record.
 	NotRead Outcome = "topic_not_read"
-	// Failed: the broker did not take the record, or did not say so. Sending it once more does no harm.
+	// Failed: the broker did not take the record, or did not say so; the detail says whether it refuses it. Sending it
+	// once more does no harm.
 	Failed Outcome = "failed"
 	// NotReached: the replay ended before it came to the letter.
 	NotReached Outcome = "not_reached"

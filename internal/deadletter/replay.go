@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/ext"
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 	"go.uber.org/zap"
 
 	"ioc.local/ingest/event"
@@ -49,7 +50,8 @@ type ReplayOptions struct {
 
 // Replay sends the letters of a selection again, the oldest first: each to its own partition, as it was. It may be
 // repeated, cut off and run twice at once: a letter counts once. Errors that the caller can mend are *SelectionError, and
-// then nothing was done. Any other error ends the replay early; the receipt, if there is one, says how far it came.
+// then nothing was done. ErrRefused says that Kafka took some letters not, and will not. Any other error ends the replay
+// early; the receipt, if there is one, says how far it came.
 func (l *Letters) Replay(ctx context.Context, s Selection, o ReplayOptions) (*Receipt, error) {
 	if o.Limit < 1 || o.Limit > MaxReplay {
 		return nil, &SelectionError{"limit", fmt.Sprintf("must be from 1 to %d", MaxReplay)}
@@ -74,7 +76,7 @@ func (l *Letters) Replay(ctx context.Context, s Selection, o ReplayOptions) (*Re
 	err = r.run(ctx, letters)
 	if err != nil {
 		r.receipt.Problem = problemText(err)
-		l.deps.Logger.Warn("a replay of dead letters ended early", zap.Error(err))
+		l.deps.Logger.Warn("a replay of dead letters did not do all", zap.Error(err))
 	}
 	r.receipt.seal()
 	return r.receipt, err
@@ -116,6 +118,18 @@ func newSearch() search {
 	return search{wanted: map[event.Place]*wanted{}, unnamed: map[event.Place][]*wanted{}}
 }
 
+// drop ends the search for a letter, and lets go of it.
+func (s *search) drop(w *wanted) {
+	delete(s.wanted, w.letter.Place)
+	name := w.letter.Place
+	name.Topic = name.KafkaTopic()
+	if rest := slices.DeleteFunc(s.unnamed[name], func(other *wanted) bool { return other == w }); len(rest) > 0 {
+		s.unnamed[name] = rest
+	} else {
+		delete(s.unnamed, name)
+	}
+}
+
 func (s *search) want(letter *Letter, entry *Entry) {
 	w := &wanted{letter: letter, entry: entry}
 	s.wanted[letter.Place] = w
@@ -127,16 +141,15 @@ func (s *search) want(letter *Letter, entry *Entry) {
 }
 
 // match finds the wanted letter that a message of the topic is, with its payload or with the reason that there is none.
+// The origin of a record that was sent again is what its producer says: only the payload shows whether it is true. If it
+// is not, the record is a letter by itself, at its own place.
 func (s *search) match(m *stored) *wanted {
-	candidates := s.unnamed[m.origin]
-	if w := s.wanted[m.origin]; w != nil {
-		if m.leftOut != "" {
-			return w
-		}
-		candidates = append(candidates[:len(candidates):len(candidates)], w)
+	own := s.wanted[m.place]
+	if m.leftOut != "" {
+		return own
 	}
-	for _, w := range candidates {
-		if s.wanted[w.letter.Place] == w && m.is(w.letter.SHA256) {
+	for _, w := range append([]*wanted{own, s.wanted[m.origin]}, s.unnamed[m.origin]...) {
+		if w != nil && m.is(w.letter.hash) {
 			return w
 		}
 	}
@@ -163,6 +176,7 @@ type replay struct {
 	search
 	lot     []*wanted
 	lotSize int
+	refused error // the first refusal
 }
 
 func (r *replay) run(ctx context.Context, letters []Letter) error {
@@ -171,13 +185,9 @@ func (r *replay) run(ctx context.Context, letters []Letter) error {
 		letter, entry := &letters[i], &r.receipt.Letters[i]
 		*entry = Entry{Place: letter.Place, Reason: letter.Reason, Field: letter.Field, Type: letter.Type, Source: letter.Source}
 		switch {
-		case letter.State == StateAccepted:
-			r.finish(entry, AlreadyAccepted, "an earlier replay was accepted")
-		case letter.State == StateDuplicate:
-			r.finish(entry, AlreadyAccepted, "at an earlier replay an event with the same source and id was there")
 		case letter.Withheld:
 			r.finish(entry, NotKept, "")
-		case !slices.Contains(r.cfg.Topics, letter.Place.KafkaTopic()):
+		case !letter.Settled() && !slices.Contains(r.cfg.Topics, letter.Place.KafkaTopic()):
 			r.finish(entry, NotRead, "")
 		default:
 			entry.Outcome = NotReached
@@ -199,9 +209,16 @@ func (r *replay) run(ctx context.Context, letters []Letter) error {
 		return err
 	}
 	for _, w := range r.wanted {
-		if done.whole {
+		switch {
+		case !done.whole:
+		case w.letter.Settled():
+			r.finish(w.entry, NotThere, "a record under its name was "+string(w.letter.State)+", and nothing is left to tell whether it was this one")
+		default:
 			r.finish(w.entry, NotThere, "")
 		}
+	}
+	if r.refused != nil {
+		return r.refused
 	}
 	if !done.whole && len(r.wanted) > 0 {
 		return &boundError{len(r.wanted), r.cfg.MaxScan}
@@ -221,14 +238,30 @@ func (r *replay) take(ctx context.Context, s *stored) (more bool, err error) {
 	switch {
 	case w == nil:
 	case s.leftOut != "":
-		delete(r.wanted, w.letter.Place)
+		r.drop(w)
 		r.finish(w.entry, NotThere, "the record was too large for the dead-letter topic")
 	default:
-		delete(r.wanted, w.letter.Place)
+		r.drop(w)
+		w.letter.identify(event.LetterOf(w.letter.Place, &s.record))
+		judged := r.decoder.Judge(&s.record, r.now().UnixMilli())
+		switch {
+		case w.letter.State == StateAccepted:
+			r.finish(w.entry, AlreadyAccepted, "an earlier replay was accepted")
+			return len(r.wanted) > 0, nil
+		case w.letter.State == StateDuplicate:
+			r.finish(w.entry, AlreadyAccepted, "at an earlier replay an event with the same source and id was there")
+			return len(r.wanted) > 0, nil
+		case w.letter.Withheld, judged.Reason == event.PersonalData, judged.Reason == event.SensitiveIdentity:
+			r.finish(w.entry, NotKept, "the contract now takes it for personal data; the dead-letter topic has it until its retention ends")
+			return len(r.wanted) > 0, nil
+		case !slices.Contains(r.cfg.Topics, w.letter.Place.KafkaTopic()):
+			r.finish(w.entry, NotRead, "")
+			return len(r.wanted) > 0, nil
+		}
 		s.own()
-		w.found, w.judged = s, r.decoder.Judge(&s.record, r.now().UnixMilli())
+		w.found, w.judged = s, judged
 		r.lot = append(r.lot, w)
-		r.lotSize += len(s.record.Value) + len(s.record.Key)
+		r.lotSize += w.size()
 		if len(r.lot) == lotLetters || r.lotSize >= lotBytes {
 			if err := r.send(ctx); err != nil {
 				return false, err
@@ -238,12 +271,27 @@ func (r *replay) take(ctx context.Context, s *stored) (more bool, err error) {
 	return len(r.wanted) > 0, nil
 }
 
+// size is what the letter takes in a batch, at most.
+func (w *wanted) size() int {
+	record := &w.found.record
+	m := kafka.Message{Key: record.Key, Value: record.Value, Headers: []kafka.Header{{Key: event.OriginHeader, Value: []byte(w.letter.Place.String())}}}
+	for _, h := range record.Headers {
+		m.Headers = append(m.Headers, kafka.Header{Key: h.Key, Value: h.Value})
+	}
+	return size(m)
+}
+
 // send sends the lot, but for events that are in ClickHouse already.
 func (r *replay) send(ctx context.Context) error {
 	if len(r.lot) == 0 {
 		return nil
 	}
 	lot := r.lot
+	defer func() {
+		for _, w := range lot {
+			w.found = nil // the search may go on for long
+		}
+	}()
 	r.lot, r.lotSize = nil, 0
 	there, err := r.there(ctx, lot)
 	if err != nil {
@@ -277,8 +325,10 @@ func (r *replay) send(ctx context.Context) error {
 	for _, p := range order {
 		for some := parts[p]; len(some) > 0; {
 			n, bytes := 0, 0
-			for n < len(some) && (n == 0 || bytes+len(some[n].found.record.Value) <= batchBytes) {
-				bytes += len(some[n].found.record.Value)
+			for n < len(some) {
+				if bytes += some[n].size(); n > 0 && bytes > batchBytes {
+					break
+				}
 				n++
 			}
 			if err := r.produce(ctx, p.topic, p.id, some[:n]); err != nil {
@@ -290,7 +340,22 @@ func (r *replay) send(ctx context.Context) error {
 	return nil
 }
 
+// ErrRefused says that Kafka refused letters, and would refuse them again. All others were sent.
+var ErrRefused = errors.New("kafka refuses letters")
+
+// lasting tells of a refusal whether it is of the letters, or of their partition, and not of the moment.
+func lasting(refused kafka.Error) bool {
+	// A partition that is gone with its topic is called temporary, but the letter will not go into it tomorrow.
+	return !refused.Temporary() || refused == kafka.UnknownTopicOrPartition
+}
+
+// ofPartition tells of a lasting refusal whether any letter of the partition meets it.
+func ofPartition(refused kafka.Error) bool {
+	return refused == kafka.UnknownTopicOrPartition || refused == kafka.InvalidTopic || refused == kafka.TopicAuthorizationFailed || refused == kafka.ClusterAuthorizationFailed
+}
+
 // produce sends letters of one partition. After an error nobody knows which of them are there; another replay finds out.
+// A letter that is refused for good is no error here, so that it holds no other one up: r.refused has the first.
 func (r *replay) produce(ctx context.Context, topic string, partition int32, letters []*wanted) error {
 	records := make([]kafka.Record, len(letters))
 	for i, w := range letters {
@@ -302,12 +367,30 @@ func (r *replay) produce(ctx context.Context, topic string, partition int32, let
 	if err == nil {
 		err = answer.Error
 	}
+	if errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition) { // as the client says it
+		err = kafka.UnknownTopicOrPartition
+	}
 	if err != nil {
+		var refused kafka.Error
+		forGood := errors.As(err, &refused) && lasting(refused) && ctx.Err() == nil
+		if forGood && len(letters) > 1 && !ofPartition(refused) {
+			half := len(letters) / 2
+			if err := r.produce(ctx, topic, partition, letters[:half]); err != nil {
+				return err
+			}
+			return r.produce(ctx, topic, partition, letters[half:])
+		}
 		err = fmt.Errorf("sending to %s/%d: %w", topic, partition, err)
 		for _, w := range letters {
 			r.finish(w.entry, Failed, problemText(err))
 		}
-		return err
+		if !forGood {
+			return err
+		}
+		if r.refused == nil {
+			r.refused = fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		return nil
 	}
 	for i, w := range letters {
 		w.entry.Record = &event.Place{Topic: topic, Partition: partition, Offset: answer.BaseOffset + int64(i)}

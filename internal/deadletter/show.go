@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	"go.uber.org/zap"
 
 	"ioc.local/ingest/event"
 )
@@ -11,8 +14,11 @@ import (
 // ErrNoLetter says that no record was rejected at a place.
 var ErrNoLetter = errors.New("no record was rejected there")
 
+// showScan is how long the topic is read for one letter.
+const showScan = 5 * time.Second
+
 // Show gives one letter, by its origin or by the place of a record that was sent again and rejected again. Only with
-// record the payload is in the answer. The error is ErrNoLetter when there is none.
+// record the payload is in the answer; it is Unread when Kafka does not give it within seconds. The error is ErrNoLetter when there is none.
 func (l *Letters) Show(ctx context.Context, place event.Place, record bool) (*Detail, error) {
 	origin, err := l.origin(ctx, place)
 	if err != nil {
@@ -26,11 +32,7 @@ func (l *Letters) Show(ctx context.Context, place event.Place, record bool) (*De
 		return nil, fmt.Errorf("%s: %w", place, ErrNoLetter)
 	}
 	d := &Detail{Letter: letters[0], Attempts: []Attempt{}}
-	attempts, err := l.attempts(ctx, letters)
-	if err != nil {
-		return nil, err
-	}
-	d.Attempts = append(d.Attempts, attempts[origin]...)
+	defer func() { d.Attempts = append(d.Attempts, d.attempts...) }()
 	switch {
 	case d.Withheld:
 		d.Payload = Withheld
@@ -42,12 +44,18 @@ func (l *Letters) Show(ctx context.Context, place event.Place, record bool) (*De
 	d.Payload = Unread
 	one := newSearch()
 	one.want(&d.Letter, nil)
-	done, err := l.scan(ctx, d.ReceivedAt.Add(-skew), func(s *stored) (bool, error) {
+	scanning, cancel := context.WithTimeout(ctx, showScan)
+	defer cancel()
+	done, err := l.scan(scanning, d.ReceivedAt.Add(-skew), func(s *stored) (bool, error) {
 		switch {
 		case one.match(s) == nil:
 			return true, nil
 		case s.leftOut != "":
 			d.Payload = TooLarge
+			return false, nil
+		}
+		if d.identify(event.LetterOf(d.Place, &s.record)); d.Withheld {
+			d.Payload = Withheld
 			return false, nil
 		}
 		d.Payload = InTopic
@@ -56,8 +64,12 @@ func (l *Letters) Show(ctx context.Context, place event.Place, record bool) (*De
 		}
 		return false, nil
 	})
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return nil, err
+	case err != nil: // the facts are worth more than none
+		l.deps.Logger.Warn("the dead-letter topic was not read for a letter", zap.Stringer("letter", d.Place), zap.Error(err))
+		return d, nil
 	}
 	if done.whole && d.Payload == Unread {
 		d.Payload = Gone
@@ -82,9 +94,7 @@ func (l *Letters) origin(ctx context.Context, place event.Place) (event.Place, e
 	if err != nil {
 		return place, err
 	}
-	rows, err := l.deps.Client.Conn().Query(asking, `SELECT toString(origin_topic), origin_offset FROM dead_letter_replays
-		WHERE outcome = 'rejected' AND (toString(topic), partition, record_offset) IN (SELECT topic, partition, offset FROM wanted)
-		AND (toString(origin_topic), partition, origin_offset) IN (SELECT toString(topic), partition, offset FROM dead_letters)`)
+	rows, err := l.deps.Client.Conn().Query(asking, "SELECT life, begun FROM "+againFrom+" AND (again_life, part, again) IN (SELECT topic, partition, offset FROM wanted)")
 	if err != nil {
 		return place, fmt.Errorf("reading dead_letter_replays: %w", err)
 	}
