@@ -18,7 +18,8 @@ type Config struct {
 	Topics []string `yaml:"-"`
 	// DeadLetterTopic receives rejected records with their payload; empty switches it off.
 	DeadLetterTopic string `yaml:"-"`
-	// FlushInterval bounds how long an event waits for its range to fill.
+	// FlushInterval bounds how long an event waits for its range to fill, unless ingestion is behind: then ranges grow for
+	// 10 s at most.
 	FlushInterval time.Duration `yaml:"flush_interval" doc:"longest wait of an event for its range to fill"`
 	// MaxRows bounds a range in events; one block must stay below ClickHouse's block size of 1,048,449 rows.
 	MaxRows int `yaml:"max_rows" doc:"largest range, in events (ioc_ingest_range_events shows what is reached)"`
@@ -32,14 +33,14 @@ type Config struct {
 	SessionTimeout time.Duration `yaml:"session_timeout" doc:"Kafka session timeout of a member"`
 }
 
-// DefaultConfig returns the values that suit a live wall: at most 300 ms of waiting, ranges of up to 131,072 events.
+// DefaultConfig returns the values that suit a live wall: at most 300 ms of waiting, ranges of up to 262,144 events.
 func DefaultConfig() Config {
 	return Config{
 		Group:           "ioc",
 		Topics:          []string{"ioc.dossier.v1", "ioc.authentication.v1", "ioc.data.v1", "ioc.programme.v1"},
 		DeadLetterTopic: "ioc.dead-letter.v1",
 		FlushInterval:   300 * time.Millisecond,
-		MaxRows:         131_072,
+		MaxRows:         262_144,
 		MaxBytes:        64 << 20,
 		DuplicateWindow: 500_000,
 		InsertTimeout:   30 * time.Second,

@@ -8,11 +8,12 @@ import (
 	"ioc.local/ingest/event"
 )
 
-// maxGrowth bounds how long a range grows while the one before it is inserted. The range's clock is read when
-// it opens, and events are judged by it, so it must not grow old.
-const maxGrowth = 2 * time.Second
+// maxGrowth bounds how long a range grows while the one before it is inserted, or while the log holds more. The range's
+// clock is read when it opens, and events are judged by it, so it must not grow old: this is little beside the five minutes
+// that an event may be ahead of it.
+const maxGrowth = 10 * time.Second
 
-// busyWait is how long a range that is old enough grows at a time while the one before it is inserted.
+// busyWait is how long a range that is old enough grows at a time.
 const busyWait = 20 * time.Millisecond
 
 // clockEvery is after how many records at hand the clock is read. To read it for each would cost a tenth of all that
@@ -112,10 +113,12 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 			if n%clockEvery == 0 || !c.fetch.ready() {
 				age := c.now().Sub(opened)
 				if left = c.cfg.FlushInterval - age; left <= 0 {
-					if !c.inserting.Load() || age >= maxGrowth {
+					if age >= maxGrowth || !c.inserting.Load() {
 						break
 					}
-					left = busyWait // the range could not be inserted yet, so it may as well grow
+					// It could not be inserted yet, so it may as well grow; or there is a backlog, which is worked off
+					// faster in large ranges: each insert costs, and the more parts there are, the more are merged.
+					left = busyWait
 				}
 			}
 			record, err := c.fetch.read(ctx, left)

@@ -21,8 +21,9 @@ const (
 type fetcher struct {
 	log     *partitionLog
 	records *records
-	// end is the end of the log as of the last answer, -1 before the first.
-	end int64
+	// end is the end of the log as of the last answer, -1 before the first; stable is the end of what can be read of it,
+	// which is before the first transaction that is open.
+	end, stable int64
 	// seen is told the end of the log after each answer.
 	seen func(end int64)
 
@@ -86,6 +87,9 @@ func (f *fetcher) explain(err error) error {
 // ready tells whether the next record is at hand.
 func (f *fetcher) ready() bool { return f.records.left > 0 }
 
+// behind tells whether the log held more, at the last answer, than has been read.
+func (f *fetcher) behind() bool { return f.position() < f.stable }
+
 // unread makes the next read return the last record again.
 func (f *fetcher) unread() { f.held = true }
 
@@ -107,7 +111,7 @@ func (f *fetcher) fetch(ctx context.Context, wait time.Duration) (answered bool,
 	if err != nil {
 		return false, fmt.Errorf("fetching %s/%d at %d: %w", f.log.topic, f.log.partition, f.position(), err)
 	}
-	f.answered, f.byID, f.end = time.Now(), byID, response.HighWatermark
+	f.answered, f.byID, f.end, f.stable = time.Now(), byID, response.HighWatermark, response.LastStableOffset
 	if f.seen != nil {
 		f.seen(f.end)
 	}

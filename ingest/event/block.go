@@ -79,9 +79,9 @@ type Block struct {
 	width   int // bytes of a row without its texts
 
 	// Parts of columns in the driver's forms.
-	texts    []string
-	native   []byte
-	dates    []time.Time
+	texts  []string
+	native []byte
+	dates  []time.Time
 }
 
 func newBlock(t *table) *Block {
