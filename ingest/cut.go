@@ -113,7 +113,7 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 			if n%clockEvery == 0 || !c.fetch.ready() {
 				age := c.now().Sub(opened)
 				if left = c.cfg.FlushInterval - age; left <= 0 {
-					if age >= maxGrowth || !c.inserting.Load() {
+					if age >= maxGrowth || !c.inserting.Load() && !c.fetch.behind() {
 						break
 					}
 					// It could not be inserted yet, so it may as well grow; or there is a backlog, which is worked off

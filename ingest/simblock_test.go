@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"ioc.local/ingest/event"
@@ -82,14 +83,31 @@ func modelRows(block *event.Block) ([]modelRow, error) {
 type blockCapture struct {
 	driver.Batch
 	columns []columnCapture
+	last    int // the column that was asked for last
 }
 
 // Column implements driver.Batch.
-func (b *blockCapture) Column(i int) driver.BatchColumn { return &b.columns[i] }
+func (b *blockCapture) Column(i int) driver.BatchColumn {
+	b.last = i
+	return &b.columns[i]
+}
+
+// Columns implements driver.Batch. What is appended in the form of the driver are texts of a dictionary, to the column
+// that was asked for last.
+func (b *blockCapture) Columns() []column.Interface {
+	columns := make([]column.Interface, len(b.columns))
+	texts, err := column.Type("LowCardinality(String)").Column("", nil)
+	if err != nil {
+		panic(err)
+	}
+	columns[b.last], b.columns[b.last].texts = texts, texts
+	return columns
+}
 
 type columnCapture struct {
 	driver.BatchColumn
 	values []any
+	texts  column.Interface
 }
 
 // Append implements driver.BatchColumn.
@@ -97,13 +115,6 @@ func (c *columnCapture) Append(values any) error {
 	switch v := values.(type) {
 	case []string:
 		capture(c, v, strings.Clone)
-	case []*string:
-		capture(c, v, func(p *string) string {
-			if p == nil {
-				return ""
-			}
-			return strings.Clone(*p)
-		})
 	case []int8:
 		capture(c, v, same)
 	case []uint8:
@@ -136,4 +147,9 @@ func capture[T, U any](c *columnCapture, values []T, as func(T) U) {
 	}
 }
 
-func (c *columnCapture) at(i int) any { return c.values[i] }
+func (c *columnCapture) at(i int) any {
+	if c.texts != nil {
+		return c.texts.Row(i, false)
+	}
+	return c.values[i]
+}

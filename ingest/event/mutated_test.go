@@ -202,6 +202,7 @@ type forms struct {
 }
 
 func (f *forms) Column(i int) driver.BatchColumn { return form{f.columns[i]} }
+func (f *forms) Columns() []columns.Interface    { return f.columns }
 
 type form struct{ columns.Interface }
 
