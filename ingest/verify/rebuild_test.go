@@ -17,7 +17,7 @@ import (
 	"ioc.local/internal/reference"
 )
 
-const allRollups = "auth_days auth_minutes dossier_days dossier_deadlines dossier_savings dossier_state eid_days eid_minutes query_days query_minutes source_activity"
+const allRollups = "auth_days auth_minutes dossier_days dossier_deadlines dossier_savings dossier_state eid_days eid_minutes feed_quality query_days query_minutes source_activity"
 
 // Whatever happens to rollups is found and put right, and ingestion goes on from there.
 func TestDamageIsFoundAndRebuilt(t *testing.T) {
@@ -38,18 +38,20 @@ func TestDamageIsFoundAndRebuilt(t *testing.T) {
 				"ALTER TABLE eid_days DELETE WHERE topic = '' AND document_kind != 'none' OR topic = '' AND account_action = 'activated' SETTINGS mutations_sync = 2",
 				"INSERT INTO eid_minutes SELECT * FROM eid_minutes",
 				"INSERT INTO source_activity (family, source, n) VALUES ('nothing', '/npsp/H26', 1)",
+				"INSERT INTO feed_quality SELECT * REPLACE (1 AS accepted) FROM feed_quality FINAL WHERE topic = '' LIMIT 1",
 				"INSERT INTO dossier_days (day, province, province63, service_id, channel, n) VALUES (today(), '79', 'gso34:79', 'DA06-03', 'online', 1)",
 				"INSERT INTO dossier_state (registered_on, subject, version) VALUES ('2025-03-01', 'nobody', 1)",
 			},
 			want: []string{"auth_minutes: 1 rows differ", "n 1, raw gives 0", "auth_days: 1 rows differ", "dossier_days: 1 rows differ", "ioc verify --rebuild dossier_days",
 				"('2025-03-01','nobody'): is stored without events"},
-			rollups: "auth_days auth_minutes dossier_days dossier_state eid_days eid_minutes query_days source_activity",
+			rollups: "auth_days auth_minutes dossier_days dossier_state eid_days eid_minutes feed_quality query_days source_activity",
 		},
 		{
 			name: "positions and maxima",
 			damage: []string{
 				"INSERT INTO auth_days (topic, partition, position) VALUES ('mixed', 0, 1000000000)",
 				"INSERT INTO dossier_days (topic, partition, position) VALUES ('mixed', 1, 2000000000)",
+				"ALTER TABLE feed_quality DELETE WHERE topic = 'mixed' SETTINGS mutations_sync = 2",
 				"INSERT INTO query_minutes SELECT * REPLACE (0 AS n, toDateTime64('2100-01-01 00:00:00', 3, 'Asia/Ho_Chi_Minh') AS latest) FROM query_minutes FINAL WHERE topic = '' LIMIT 1",
 				"ALTER TABLE dossier_savings DELETE WHERE topic = 'mixed' SETTINGS mutations_sync = 2",
 				"ALTER TABLE voided UPDATE decided_at = decided_at - INTERVAL 10 MINUTE WHERE 1 SETTINGS mutations_sync = 2",
@@ -57,14 +59,14 @@ func TestDamageIsFoundAndRebuilt(t *testing.T) {
 				"INSERT INTO dossier_state SELECT * REPLACE ('48' AS province, version + 1 AS version) FROM dossier_state FINAL ORDER BY subject LIMIT 1",
 			},
 			want:    []string{"position 1000000000, raw gives", "dossier_savings: 2 rows differ", "latest 2100-01-01", "province 48, raw gives 79"},
-			rollups: "auth_days dossier_days dossier_savings dossier_state eid_minutes query_minutes",
+			rollups: "auth_days dossier_days dossier_savings dossier_state eid_minutes feed_quality query_minutes",
 		},
 		{
 			name: "everything is gone, or the parts of some ranges",
 			damage: []string{
 				"ALTER TABLE voided UPDATE decided_at = decided_at - INTERVAL 10 MINUTE WHERE 1 SETTINGS mutations_sync = 2",
 				"TRUNCATE TABLE auth_minutes", "TRUNCATE TABLE dossier_deadlines", "TRUNCATE TABLE dossier_state", "TRUNCATE TABLE source_activity", "TRUNCATE TABLE query_days",
-				"TRUNCATE TABLE query_minutes", "TRUNCATE TABLE auth_days", "TRUNCATE TABLE eid_days", "TRUNCATE TABLE eid_minutes", "TRUNCATE TABLE dossier_savings", "TRUNCATE TABLE dossier_days",
+				"TRUNCATE TABLE query_minutes", "TRUNCATE TABLE auth_days", "TRUNCATE TABLE eid_days", "TRUNCATE TABLE eid_minutes", "TRUNCATE TABLE dossier_savings", "TRUNCATE TABLE dossier_days", "TRUNCATE TABLE feed_quality",
 			},
 			rollups: allRollups,
 		},
@@ -146,6 +148,8 @@ func (w *world) content(rollup string) string {
 	switch {
 	case rollup == "dossier_state":
 		rows = "SELECT * FROM dossier_state FINAL"
+	case rollup == "feed_quality":
+		rows = "SELECT * FROM feed_quality FINAL WHERE topic = ''"
 	case strings.HasPrefix(rollup, "dossier_"): // the positions are those of the ranges that changed the rows
 		rows = "SELECT * REPLACE (if(topic = '', n, 0) AS n, if(topic = '', toDateTime64(0, 3), latest) AS latest, toUInt64(topic != '') AS position) FROM (" + rows + ")"
 	}

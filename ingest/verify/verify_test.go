@@ -57,7 +57,7 @@ func TestCleanDatabasePasses(t *testing.T) {
 			t.Errorf("%s was not compared: %+v", rollup.Name, rollup)
 		}
 	}
-	for _, name := range []string{"auth_minutes", "auth_days", "query_minutes", "query_days", "eid_minutes", "eid_days", "source_activity", "dossier_state", "dossier_days", "dossier_deadlines", "dossier_savings"} {
+	for _, name := range []string{"auth_minutes", "auth_days", "query_minutes", "query_days", "eid_minutes", "eid_days", "source_activity", "feed_quality", "dossier_state", "dossier_days", "dossier_deadlines", "dossier_savings"} {
 		if !names[name] {
 			t.Errorf("%s was not verified", name)
 		}
