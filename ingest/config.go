@@ -27,7 +27,7 @@ type Config struct {
 	MaxBytes int `yaml:"max_bytes" doc:"largest range, in payload bytes (ioc_ingest_range_bytes shows what is reached)"`
 	// DuplicateWindow is how many identities per partition are remembered to recognise duplicates.
 	DuplicateWindow int `yaml:"duplicate_window" doc:"identities remembered per partition, about 60 bytes each (ioc_ingest_duplicate_window_seconds shows the time that covers)"`
-	// InsertTimeout bounds one insert; it must be far below the time that the deduplication window covers.
+	// InsertTimeout bounds one insert; it is far below the time that the deduplication window covers.
 	InsertTimeout time.Duration `yaml:"insert_timeout" doc:"deadline of one insert"`
 	// SessionTimeout is how long the group waits for a silent member.
 	SessionTimeout time.Duration `yaml:"session_timeout" doc:"Kafka session timeout of a member"`
@@ -71,7 +71,7 @@ func (c Config) Validate() error {
 	check(c.MaxRows > 0 && c.MaxRows <= maxBlockRows, "max_rows", fmt.Sprintf("must be 1 to %d", maxBlockRows))
 	check(c.MaxBytes >= 1<<20 && c.MaxBytes <= 200<<20, "max_bytes", "must be 1MiB to 200MiB")
 	check(c.DuplicateWindow >= 0 && c.DuplicateWindow <= maxDuplicateWindow, "duplicate_window", fmt.Sprintf("must be 0 to %d", maxDuplicateWindow))
-	check(c.InsertTimeout >= time.Second && c.InsertTimeout <= 5*time.Minute, "insert_timeout", "must be 1s to 5m")
+	check(c.InsertTimeout >= time.Second && c.InsertTimeout <= tokenTrust/2, "insert_timeout", "must be 1s to 1m")
 	check(c.SessionTimeout >= time.Second && c.SessionTimeout <= 5*time.Minute, "session_timeout", "must be 1s to 5m (brokers refuse less than their group.min.session.timeout.ms, 6s by default)")
 	return errors.Join(errs...)
 }

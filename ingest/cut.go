@@ -26,7 +26,11 @@ type cut struct {
 	incarnation string
 	partition   int
 	// first is the committed offset that the range begins at.
-	first   int64
+	first int64
+	// opened is when the range was, by the clock of which only differences count.
+	opened time.Time
+	// halfway is since when this owner has seen that an earlier insert of the old range did not do all; zero before.
+	halfway time.Time
 	pending Pending
 	// mark identifies the last record up to its end; nil when none was read since the partition was assigned.
 	mark   *Mark
@@ -162,8 +166,11 @@ func (c *cutter) replay(ctx context.Context, batch *event.Batch, first int64, pe
 		c.add(result, record)
 		result.mark = c.fetch.lastMark()
 	}
+	if err := c.fetch.log.vanished(first, pending, result.records()); err != nil {
+		return nil, err
+	}
 	mark := result.mark
-	c.skipTo(result, pending.Last) // compaction may have left nothing of the range
+	c.skipTo(result, pending.Last)
 	c.close(result)
 	result.pending, result.mark = pending, mark
 	return result, nil
@@ -172,7 +179,7 @@ func (c *cutter) replay(ctx context.Context, batch *event.Batch, first int64, pe
 func (c *cutter) open(batch *event.Batch, first, clock int64) *cut {
 	batch.Reset(c.incarnation, int32(c.fetch.log.partition), clock)
 	return &cut{
-		incarnation: c.incarnation, partition: c.fetch.log.partition, first: first, batch: batch,
+		incarnation: c.incarnation, partition: c.fetch.log.partition, first: first, opened: c.now(), batch: batch,
 		pending: Pending{Last: first - 1, Clock: clock, Contract: event.Version, Registry: c.decoder.Registry(), Window: c.seen.window},
 	}
 }
@@ -193,6 +200,14 @@ func (c *cutter) add(to *cut, record *event.Record) {
 	to.counts[c.decoder.Decode(to.batch, &c.record, c.isDuplicate)]++
 }
 
+// records is how many the range holds.
+func (c *cut) records() (n int) {
+	for _, verdict := range c.counts {
+		n += verdict
+	}
+	return n
+}
+
 // skipTo notes that the log holds nothing from the end of the range to an offset.
 func (c *cutter) skipTo(to *cut, last int64) {
 	if last > to.pending.Last {
@@ -208,6 +223,7 @@ func (c *cutter) close(result *cut) {
 	if result.mark != nil && result.mark.Offset >= result.first {
 		result.pending.Mark = result.mark
 	}
+	result.pending.Records = result.records()
 	result.pending.Token = rangeToken(c.incarnation, c.fetch.log.partition, result.first, result.pending.Last)
 	result.reach = c.seen.reach()
 	result.unknown = c.unknownSince()

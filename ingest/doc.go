@@ -26,7 +26,8 @@
 // owner that stalls, loses the partition and wakes up can at worst insert the one range that it had
 // recorded; the new owner found that very range and inserted it under the same token. One of the two
 // is dropped as long as ClickHouse remembers the token, which is longer than the deadline of an insert
-// by orders of magnitude (ioc_ingest_dedupe_window_seconds says how much).
+// by orders of magnitude (ioc_ingest_dedupe_window_seconds says how much). Once a range is older than two minutes nobody
+// relies on its token any more: whoever inserts it looks first what of it is there (fence.go).
 //
 // # Duplicates
 //

@@ -126,6 +126,9 @@ func (p *partition) replaced(ctx context.Context, mark *Mark) (bool, error) {
 
 // readable looks whether a record can be read where the partition continues. It does not wait for one.
 func (p *partition) readable(ctx context.Context, at start) error {
+	if err := p.log.whole(ctx, at.offset, at.pending); err != nil {
+		return err
+	}
 	_, err := newFetcher(p.log, at.offset, nil).read(ctx, 0)
 	return err
 }

@@ -47,7 +47,7 @@ const (
 // TEST_ENGINE_SCHEDULES=n runs n. A schedule that fails names its seed; TEST_FAULT_SEED=n runs that one alone.
 func TestEngineFaults(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
+	t.Cleanup(func() { goleak.VerifyNone(t, append(enginetest.Goroutines(), leaks)...) })
 	seeds := make(chan uint64)
 	go feedSeeds(t, seeds)
 	counts := &faultCounts{struck: map[string]int{}}

@@ -37,6 +37,7 @@ func TestTimesOfEvents(t *testing.T) {
 	h.send("auth", kafka.Message{Value: []byte(`{"note":"0912345678"`)}) // whose source is not readable
 	_, stop := h.run(h.config("auth"))
 	h.wait("SELECT (SELECT count() FROM auth_attempts) + (SELECT count() FROM dead_letters) + (SELECT count() FROM skipped_offsets)", uint64(sent+2))
+	h.ingested("auth")
 	stop()
 	for query, want := range map[string]uint64{
 		"SELECT count() FROM auth_attempts":                                                                                6,
@@ -87,6 +88,9 @@ func TestFeedQualityIsExact(t *testing.T) {
 		h.send("mixed", messages...)
 		stop() // in the middle of the range, perhaps
 	}
+	_, stop := h.run(cfg)
+	h.ingested("mixed")
+	stop()
 	const sums = "hour, source, province, province63, type, sensitive, age_seconds, sum(accepted) AS a, sum(rejected) AS r, sum(duplicates) AS d, sum(fields_expected) AS e, sum(fields_present) AS p"
 	stored, computed := "SELECT "+sums+" FROM feed_quality WHERE topic = '' GROUP BY ALL", "SELECT "+sums+" FROM feed_records GROUP BY ALL"
 	if n := h.count("SELECT count() FROM (" + stored + " EXCEPT " + computed + ")"); n != 0 {

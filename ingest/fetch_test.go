@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 	"go.uber.org/goleak"
 
+	"ioc.local/ingest/event"
 	"ioc.local/internal/cluster"
+	"ioc.local/internal/reference"
 )
 
 // brokers are kfake's, whose answers a test can change.
@@ -459,5 +462,76 @@ func TestReadAllocatesNothing(t *testing.T) {
 		}
 	}); n > 0 {
 		t.Errorf("%g allocations for each record", n)
+	}
+}
+
+// TestMarkBeforeAMalformedRecord: the range ends with the record before one that cannot be read, and so does its mark.
+func TestMarkBeforeAMalformedRecord(t *testing.T) {
+	whole := batchOf(0, 3, codecNone).bytes(t)
+	last := newRecords(0)
+	last.load(&kmsg.FetchResponseTopicPartition{RecordBatches: whole})
+	var want *Mark
+	for range 2 {
+		record, err := last.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = markOf(record, last.stamp)
+	}
+	broken := bytes.Clone(whole)
+	broken[len(broken)-2] = 4 // the last header's value is two bytes long, of one
+	sum(broken)
+	b := startBrokers(t, kfake.NumBrokers(1))
+	b.answer(func(p *kmsg.FetchResponseTopicPartition) bool {
+		p.RecordBatches = broken
+		return true
+	})
+	f := newFetcher(b.open(0, cluster.Deps{}), 0, nil)
+	expect(t, f, 0)
+	expect(t, f, 1)
+	record, err := f.read(t.Context(), time.Second)
+	var stop *StoppedError
+	if record != nil || !errors.As(err, &stop) || !strings.Contains(err.Error(), "offset 2") {
+		t.Fatalf("%v, %v", record, err)
+	}
+	if got := f.lastMark(); got == nil || *got != *want {
+		t.Errorf("the mark is %+v, want %+v", got, want)
+	}
+}
+
+// TestRangesAreCounted: a recorded range says how many records it holds, and is not formed of fewer.
+func TestRangesAreCounted(t *testing.T) {
+	data, err := reference.Load(reference.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBrokers(t, kfake.NumBrokers(1))
+	b.produce(5, 10)
+	cuts := func() *cutter {
+		c := newCutter(DefaultConfig(), newFetcher(b.open(0, cluster.Deps{}), 0, nil), event.NewDecoder(data, event.Options{Identity: event.NewIdentityHash()}), newIdentities(10), "t")
+		c.judge = func(int64) (int64, error) { return time.Now().UnixMilli(), nil }
+		c.cfg.MaxRows = 5
+		return c
+	}
+	made, err := cuts().next(t.Context(), event.NewBatch(), 0)
+	if err != nil || made.pending.Last != 4 || made.pending.Records != 5 {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	for records, fine := range map[int]bool{5: true, 6: false, 0: true} { // none were counted by earlier versions
+		pending := made.pending
+		pending.Records = records
+		again, err := cuts().replay(t.Context(), event.NewBatch(), 0, pending)
+		var stop *StoppedError
+		if fine != (err == nil) || fine && again.pending != pending || !fine && (!errors.As(err, &stop) || !strings.Contains(stop.Reason, "it held 6 and holds 5 now")) {
+			t.Errorf("formed again where %d records were counted: %v", records, err)
+		}
+		log := b.open(0, cluster.Deps{})
+		first := log.whole(t.Context(), 0, &pending)
+		if fine != (first == nil) {
+			t.Errorf("looking at it where %d records were counted: %v", records, first)
+		}
+		if second := log.whole(t.Context(), 0, &pending); second != first {
+			t.Errorf("looking at it again: %v, then %v", first, second)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package ingest_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,7 +52,7 @@ func newHarness(t testing.TB, topics map[string]int) *harness {
 		t.Fatal(err)
 	}
 	leaks := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
+	t.Cleanup(func() { goleak.VerifyNone(t, append(enginetest.Goroutines(), leaks)...) })
 	h.broker = brokertest.Start(t, topics)
 	return h
 }
@@ -164,11 +166,58 @@ func (h *harness) dossier(dossier, status int, at time.Time) kafka.Message {
 
 func (h *harness) count(query string) uint64 {
 	h.t.Helper()
-	var n uint64
-	if err := h.db.Client.Conn().QueryRow(h.t.Context(), query).Scan(&n); err != nil {
-		h.t.Fatalf("%s: %v", query, err)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		var n uint64
+		err := h.db.Client.Conn().QueryRow(h.t.Context(), query).Scan(&n)
+		if err == nil {
+			return n
+		}
+		// The engine aborts now and then when a client ends a connection, and is started again.
+		if !warehouse.Retryable(err) || time.Now().After(deadline) {
+			h.t.Fatalf("%s: %v", query, err)
+		}
 	}
-	return n
+}
+
+// ingested waits until everything that the topics hold is committed. Its rows are there a little earlier: where ingestion
+// is stopped in between, the last range is left to the next owner, and what follows the rows is not there yet.
+func (h *harness) ingested(topics ...string) {
+	h.t.Helper()
+	client, done := h.admin()
+	defer done()
+	requests := map[string][]kafka.OffsetRequest{}
+	meta, err := client.Metadata(h.t.Context(), &kafka.MetadataRequest{Topics: topics})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, topic := range meta.Topics {
+		for _, p := range topic.Partitions {
+			requests[topic.Name] = append(requests[topic.Name], kafka.LastOffsetOf(p.ID))
+		}
+	}
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		missing := map[string]int64{}
+		ends, err := client.ListOffsets(h.t.Context(), &kafka.ListOffsetsRequest{Topics: requests})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for topic, partitions := range ends.Topics {
+			for _, p := range partitions {
+				missing[fmt.Sprintf("%s/%d", topic, p.Partition)] = p.LastOffset
+			}
+		}
+		err = ingest.Committed(h.t.Context(), h.config(topics...), h.cluster(), func(incarnation string, partition int, offset int64) {
+			topic, _, _ := strings.Cut(incarnation, "@")
+			missing[fmt.Sprintf("%s/%d", topic, partition)] -= offset
+		})
+		maps.DeleteFunc(missing, func(_ string, left int64) bool { return left == 0 })
+		if err == nil && len(missing) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatalf("not everything is committed: %v are missing, %v", missing, err)
+		}
+	}
 }
 
 // wait polls until the query gives want.

@@ -34,6 +34,7 @@ func TestEveryEventOnce(t *testing.T) {
 	h.wait("SELECT count() FROM dossier_events", 4)
 	h.wait("SELECT toUInt64(sum(n)) FROM dossier_savings WHERE topic = ''", 1) // dossier 1 came online and is completed
 	h.wait("SELECT toUInt64(sum(n)) FROM dossier_deadlines WHERE topic = ''", 2)
+	h.ingested("auth", "dossier")
 	stop()
 
 	for query, want := range map[string]uint64{

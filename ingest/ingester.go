@@ -10,6 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -56,8 +59,11 @@ type Ingester struct {
 	voids    *Voids
 	store    store
 	now      func() time.Time
+	trust    time.Duration // tokenTrust
 	controls *controls
 	clock    *clock
+	// poll is how often the topics are looked for.
+	poll time.Duration
 }
 
 // New checks the configuration and registers the metrics.
@@ -75,7 +81,7 @@ func New(cfg Config, deps Deps) (*Ingester, error) {
 		return nil, err
 	}
 	status.note = deps.Note
-	i := &Ingester{cfg: cfg, deps: deps, metrics: m, status: status, voids: voids, store: clickhouseStore{deps.Warehouse}, now: time.Now}
+	i := &Ingester{cfg: cfg, deps: deps, metrics: m, status: status, voids: voids, store: clickhouseStore{deps.Warehouse}, now: time.Now, trust: tokenTrust, poll: topicPoll}
 	i.controls = newControls(func(ctx context.Context) ([]warehouse.Pause, error) { return i.store.Pauses(ctx) }, deps.Logger)
 	i.clock = newClock(func(ctx context.Context) (time.Time, error) { return i.store.Now(ctx) }, func() time.Time { return i.now() }, deps.Logger)
 	if err := deps.Registry.Register(i.clock.collector()); err != nil {
@@ -104,24 +110,29 @@ func (i *Ingester) consume(ctx context.Context) error {
 	transport := i.deps.Cluster.Transport(clientID)
 	defer transport.CloseIdleConnections()
 	client := i.deps.Cluster.Client(transport, kafkaTimeout)
+	asks, err := kgo.NewClient(i.deps.Cluster.Options(clientID)...)
+	if err != nil {
+		return fmt.Errorf("making a client for the topics: %w", err)
+	}
+	defer asks.Close()
 	letters := newLetterbox(i.cfg, i.deps.Cluster.Addr(), transport, i.metrics, i.deps.Logger)
 	defer letters.close()
 	write := &writer{
-		store: i.store, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout,
-		slots: semaphore.NewWeighted(maxInserts), dossiers: semaphore.NewWeighted(1), metrics: i.metrics, logger: i.deps.Logger,
+		store: i.store, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout, trust: i.trust,
+		slots: semaphore.NewWeighted(maxInserts), now: i.now, metrics: i.metrics, logger: i.deps.Logger,
 	}
 	dialer := i.deps.Cluster.Dialer(clientID)
 	registry := i.deps.NewDecoder().Registry()
 	for ctx.Err() == nil {
-		present, err := i.topics(ctx, client)
+		present, _, err := i.topics(ctx, asks)
 		if err != nil {
 			i.metrics.groupErrors.Inc()
 			i.status.groupHealth(err)
 			i.deps.Logger.Warn("the topics cannot be read yet", zap.Error(err))
-			sleep(ctx, topicPoll)
+			sleep(ctx, i.poll)
 			continue
 		}
-		if err := i.session(ctx, present, registry, client, dialer, write, letters); err != nil {
+		if err := i.session(ctx, present, registry, client, asks, dialer, write, letters); err != nil {
 			return err
 		}
 	}
@@ -133,34 +144,62 @@ func (i *Ingester) consume(ctx context.Context) error {
 const topicPoll = 5 * time.Second
 
 // topics gives the number of partitions of each configured topic that exists. One that does not is unhealthy, but the
-// others are read.
-func (i *Ingester) topics(ctx context.Context, client *kafka.Client) (present map[string]int, err error) {
-	answer, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: i.cfg.Topics})
+// others are read. Of those in doubt it is not known: the broker's error may pass. The broker is asked each time, where
+// kafka-go would answer from what it heard up to ten seconds ago.
+func (i *Ingester) topics(ctx context.Context, asks *kgo.Client) (present map[string]int, doubt map[string]bool, err error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.AllowAutoTopicCreation = false
+	for _, name := range i.cfg.Topics {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = &name
+		request.Topics = append(request.Topics, topic)
+	}
+	patient, cancel := context.WithTimeout(ctx, kafkaTimeout)
+	defer cancel()
+	answer, err := request.RequestWith(patient, asks)
 	if err != nil {
-		if clearer := i.deps.Cluster.Ping(ctx); clearer != nil {
-			err = clearer
-		}
-		return nil, fmt.Errorf("Kafka: asking for the topics: %w", err)
+		return nil, nil, fmt.Errorf("Kafka: asking for the topics: %w", err)
 	}
 	var missing []error
-	present = map[string]int{}
+	present, doubt = map[string]int{}, map[string]bool{}
 	for _, topic := range answer.Topics {
-		if topic.Error != nil {
-			missing = append(missing, fmt.Errorf("topic %s: %w", topic.Name, topic.Error))
+		if topic.Topic == nil {
 			continue
 		}
-		present[topic.Name] = len(topic.Partitions)
+		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+			doubt[*topic.Topic] = kerr.IsRetriable(err)
+			missing = append(missing, fmt.Errorf("topic %s: %w", *topic.Topic, err))
+			continue
+		}
+		present[*topic.Topic] = len(topic.Partitions)
 	}
 	err = errors.Join(missing...)
 	i.status.topicHealth(err)
 	if len(present) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
-	return present, nil
+	return present, doubt, nil
+}
+
+// changed tells whether other topics or partitions exist than are read. A topic in doubt is missing only if it was in
+// doubt the last time too: a broker that starts does not know its topics yet, and to join the group again for that would
+// hold up all partitions of all members.
+func changed(read, present map[string]int, doubt, before map[string]bool) bool {
+	for topic, n := range read {
+		if found, ok := present[topic]; ok && found != n || !ok && (!doubt[topic] || before[topic]) {
+			return true
+		}
+	}
+	for topic := range present {
+		if _, ok := read[topic]; !ok {
+			return true
+		}
+	}
+	return false
 }
 
 // session is a member of the group for the given topics until ctx ends, or other topics or partitions exist.
-func (i *Ingester) session(ctx context.Context, topics map[string]int, registry string, client *kafka.Client, dialer *kafka.Dialer, write *writer, letters *letterbox) error {
+func (i *Ingester) session(ctx context.Context, topics map[string]int, registry string, client *kafka.Client, asks *kgo.Client, dialer *kafka.Dialer, write *writer, letters *letterbox) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	balance := &balancer{}
@@ -183,12 +222,17 @@ func (i *Ingester) session(ctx context.Context, topics map[string]int, registry 
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		for sleep(ctx, topicPoll) {
-			// A broker that does not answer is the group's concern.
-			if now, err := i.topics(ctx, client); err == nil && (!maps.Equal(now, topics) || balance.missed(now)) {
+		var before map[string]bool
+		for sleep(ctx, i.poll) {
+			now, doubt, err := i.topics(ctx, asks)
+			if err != nil {
+				continue // A broker that does not answer is the group's concern.
+			}
+			if changed(topics, now, doubt, before) || balance.missed(now) {
 				i.deps.Logger.Info("other topics or partitions exist than are read, the group is joined again", zap.Any("partitions", now))
 				cancel()
 			}
+			before = doubt
 		}
 	}()
 	defer func() { cancel(); <-watched }()

@@ -33,7 +33,7 @@ type world struct {
 // behaviours are what a user of Kafka relies on. They hold for the embedded broker's kfake and for Apache Kafka.
 var behaviours = map[string]func(*world){
 	"transactions": transactions, "codecs": allCodecs, "compaction": compaction, "large": tooLarge, "truncated": truncated,
-	"partitions": morePartitions, "rebalances": rebalances, "recreated": recreated,
+	"partitions": morePartitions, "rebalances": rebalances, "recreated": recreated, "vanished": vanished,
 }
 
 // TestKafka runs the behaviours on kfake.
@@ -518,4 +518,47 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string) float64 
 		}
 	}
 	return -1
+}
+
+// vanished: compaction takes records of a range between two attempts at it. What is formed of the rest is not what the first
+// attempt may have inserted, so the partition stops, until an operator adopts the log from behind the range.
+func vanished(w *world) {
+	topic := w.topic("t", 1, "cleanup.policy=compact", "min.cleanable.dirty.ratio=0.001", "segment.ms=100", "max.compaction.lag.ms=100")
+	client := w.client()
+	for n := range 20 {
+		m := w.auth(n)
+		if m.Key = fmt.Append(nil, n); n >= 10 {
+			m.Key = fmt.Append(nil, 2*(n%5)+1) // writes over every second one
+		}
+		w.produce(client, topic, 0, m)
+	}
+	w.compact(topic)
+	hole := w.firstHole(topic)
+	if hole < 0 || hole > 9 {
+		w.Fatalf("the broker did not compact: the first offset without a record is %d", hole)
+	}
+	end := w.end(topic)
+	w.commitTo(w.config(topic).Group, topic, 0, fmt.Sprintf(`{"ioc":1,"pending":{"last":9,"clock":%d,"contract":1,"records":10,"window":500000,"token":"%s/0/0-9"}}`, time.Now().UnixMilli(), topic))
+	i, stop := w.run(w.config(topic))
+	problem := waitState(w.T, i, ingest.Stopped)
+	if !strings.Contains(problem, "records vanished between two attempts at the recorded range 0..9: it held 10 and holds") || !strings.Contains(problem, "ioc topics adopt "+topic+" --partition 0 --from 10 ") {
+		w.Errorf("the partition says %q", problem)
+	}
+	reason, err := ingest.StopReason(w.Context(), w.config(topic), w.cluster(), w.db.Client, "", topic, 0)
+	if err != nil || reason == nil || reason.Reason != problem {
+		w.Errorf("StopReason gives %v, %v", reason, err)
+	}
+	for looked := time.Now(); time.Since(looked) < 3*time.Second; time.Sleep(10 * time.Millisecond) { // while it is looked at again
+		if p := i.Status().Partitions; len(p) == 1 && p[0].State != ingest.Stopped {
+			w.Fatalf("the partition is %+v", p[0])
+		}
+	}
+	if n := w.count("SELECT count() FROM auth_attempts"); n != 0 {
+		w.Errorf("%d rows of a range that is not whole", n)
+	}
+	if _, err := warehouse.AdoptTopic(w.Context(), w.db.Client, topic, 0, 10, "test"); err != nil {
+		w.Fatal(err)
+	}
+	w.position(i, end, end)
+	stop()
 }

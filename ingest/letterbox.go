@@ -53,10 +53,10 @@ type outgoing struct {
 }
 
 // send delivers the rejections of a range; topic is the incarnation that its rows carry. It holds on while the broker
-// does not answer. A letter that is too large for the topic goes without its payload. One that the broker refuses for
+// does not answer, and tells report so: each attempt after which letters are left, and nil once there are none. A letter that is too large for the topic goes without its payload. One that the broker refuses for
 // good (no such topic, no permission) is counted and left out: a bad record never stops a partition, its facts are in
 // the table, and the record itself is still where it came from.
-func (l *letterbox) send(ctx context.Context, topic string, partition int, rejections []event.Rejection) error {
+func (l *letterbox) send(ctx context.Context, topic string, partition int, rejections []event.Rejection, report func(error)) error {
 	if l.writer == nil || len(rejections) == 0 {
 		return nil
 	}
@@ -69,6 +69,7 @@ func (l *letterbox) send(ctx context.Context, topic string, partition int, rejec
 			l.metrics.lettersBare.Inc()
 		}
 	}
+	told := false
 	one := false // the broker refused several at once as too large: only by itself a letter shows whether it is
 	for pause := 50 * time.Millisecond; ; {
 		batch := letters
@@ -78,6 +79,10 @@ func (l *letterbox) send(ctx context.Context, topic string, partition int, rejec
 		failed, again, err := l.attempt(ctx, batch)
 		rest := letters[len(batch):]
 		letters = append(failed, rest...)
+		if told && (len(letters) == 0 || err == nil) {
+			report(nil)
+			told = false
+		}
 		if len(letters) == 0 {
 			return nil
 		}
@@ -88,6 +93,8 @@ func (l *letterbox) send(ctx context.Context, topic string, partition int, rejec
 			one = true
 			continue
 		}
+		told = true
+		report(fmt.Errorf("Kafka: sending %d dead letters to topic %s: %w", len(letters), l.writer.Topic, err))
 		l.logger.Warn("dead letters were not taken by the broker", zap.Int("again", len(letters)), zap.Error(err))
 		if !sleep(ctx, pause) {
 			return fmt.Errorf("sending dead letters: %w", err)

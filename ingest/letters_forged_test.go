@@ -72,6 +72,7 @@ func TestForgedOrigins(t *testing.T) {
 	if err != nil || d.State != deadletter.StateAccepted || len(d.Attempts) != 1 {
 		t.Errorf("after its replay it is shown as %+v, %v", d, err)
 	}
+	h.ingested("auth")
 	stop()
 	h.once(4)
 	h.verify("auth")

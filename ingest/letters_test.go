@@ -138,6 +138,7 @@ func testReplay(t *testing.T, start func(testing.TB, map[string]int) string) {
 	bad := kafka.Message{Key: []byte("bad"), Value: []byte("no json"), Headers: []kafka.Header{{Key: "x", Value: []byte("1")}, {Key: "x", Value: []byte("2")}, {Key: "content-type", Value: []byte("application/json")}}}
 	h.send("auth", bad)
 	h.wait("SELECT count() FROM dead_letters", 31)
+	h.ingested("auth")
 	stop()
 	fix()
 	l := h.letters(nil, "auth")
@@ -259,6 +260,7 @@ func testReplay(t *testing.T, start func(testing.TB, map[string]int) string) {
 	if _, err := l.Show(t.Context(), event.Place{Topic: "auth", Offset: 99999}, false); !strings.Contains(fmt.Sprint(err), deadletter.ErrNoLetter.Error()) {
 		t.Errorf("a place without a letter: %v", err)
 	}
+	h.ingested("auth")
 	stop()
 	h.once(30)
 	h.verify("auth")
@@ -285,6 +287,7 @@ func TestReplaysAtOnce(t *testing.T) {
 	_, stop := h.run(h.config("auth"))
 	h.send("auth", h.some(0, 1200)...)
 	h.wait("SELECT count() FROM dead_letters", 1200)
+	h.ingested("auth")
 	stop()
 	fix()
 	l := h.letters(nil, "auth")
@@ -332,13 +335,19 @@ func TestReplaysAtOnce(t *testing.T) {
 	for _, r := range append(receipts, again, rest) {
 		h.follow(l, r)
 	}
+	h.ingested("auth")
 	stop()
 	accepted := 0
 	for _, r := range append(receipts, again, rest) {
 		accepted += r.Results[deadletter.ResultAccepted]
 	}
-	if accepted != 1200 {
-		t.Errorf("%d records were accepted, want each letter once", accepted)
+	// What was under way when the replay was cut off may be in Kafka, and be the copy that was accepted; its receipt cannot
+	// know.
+	if unknown := cut.Counts[deadletter.Failed]; accepted > 1200 || accepted < 1200-unknown {
+		t.Errorf("%d records were accepted and %d may have been, want each letter once", accepted, unknown)
+	}
+	if n := h.count("SELECT count() FROM dead_letter_replays WHERE outcome = 'accepted'"); n != 1200 {
+		t.Errorf("%d records were accepted, want each letter once", n)
 	}
 	h.once(1200)
 	h.verify("auth")
@@ -391,6 +400,7 @@ func TestCorrectionDuringReplay(t *testing.T) {
 	_, stop := h.run(h.config("auth"))
 	h.send("auth", h.some(0, 3)...)
 	h.wait("SELECT count() FROM dead_letters", 3)
+	h.ingested("auth")
 	stop()
 	fix()
 	l := h.letters(nil, "auth")
@@ -406,6 +416,7 @@ func TestCorrectionDuringReplay(t *testing.T) {
 		t.Errorf("a duplicate is settled: %+v", receipt)
 	}
 	h.expect(h.replay(l, deadletter.Selection{}), map[deadletter.Outcome]int{deadletter.AlreadyAccepted: 3}, nil)
+	h.ingested("auth")
 	stop()
 	h.once(3)
 	h.verify("auth")
@@ -419,6 +430,7 @@ func TestReplayedRangeIsFormedAgain(t *testing.T) {
 	_, stop := h.run(h.config("auth"))
 	h.send("auth", h.some(0, 10)...)
 	h.wait("SELECT count() FROM dead_letters", 10)
+	h.ingested("auth")
 	stop()
 	fix()
 	l := h.letters(nil, "auth")
@@ -465,6 +477,7 @@ func TestReplaysAreRemembered(t *testing.T) {
 	_, stop := h.run(cfg)
 	h.send("auth", h.some(0, 5)...)
 	h.wait("SELECT count() FROM dead_letters", 5)
+	h.ingested("auth")
 	stop()
 	fix()
 	l := h.letters(nil, "auth")
@@ -497,6 +510,7 @@ func TestReplaysAreRemembered(t *testing.T) {
 	h.send("auth", h.auth(50), h.auth(51))
 	_, stop = h.run(cfg)
 	h.wait("SELECT count() FROM dead_letters WHERE topic = 'auth@1'", 2)
+	h.ingested("auth")
 	stop()
 	fix()
 	h.send("auth", replayed(3), replayed(2)) // letters of the first life
@@ -510,6 +524,7 @@ func TestReplaysAreRemembered(t *testing.T) {
 	again := h.replay(l, deadletter.Selection{})
 	h.follow(l, again)
 	h.expect(again, map[deadletter.Outcome]int{deadletter.AlreadyAccepted: 5, deadletter.Sent: 2}, map[deadletter.Result]int{deadletter.ResultAccepted: 2})
+	h.ingested("auth")
 	stop()
 	h.once(7)
 }
@@ -523,6 +538,7 @@ func TestLetterIsRejectedUntilItIsNot(t *testing.T) {
 	_, stop := h.run(h.config("auth"))
 	h.send("auth", ahead)
 	h.wait("SELECT count() FROM dead_letters WHERE reason = 'time_in_future'", 1)
+	h.ingested("auth")
 	stop()
 	fix := h.unregister()
 	l := h.letters(nil, "auth")
@@ -532,6 +548,7 @@ func TestLetterIsRejectedUntilItIsNot(t *testing.T) {
 	if e := receipt.Letters[0]; e.Result != deadletter.ResultRejected || e.ResultReason == "" {
 		t.Errorf("%+v", e)
 	}
+	h.ingested("auth")
 	stop()
 	fix()
 	for time.Until(soon) > 5*time.Minute { // the time that passes is what is tested
@@ -738,5 +755,23 @@ func TestReplayWithoutPayload(t *testing.T) {
 	h.expect(h.replay(l, deadletter.Selection{}), map[deadletter.Outcome]int{deadletter.NotThere: 5}, nil)
 	if detail, err := l.Show(t.Context(), event.Place{Topic: "auth", Offset: 4}, true); err != nil || detail.Payload != deadletter.Gone {
 		t.Errorf("%+v, %v", detail, err)
+	}
+}
+
+// TestReplaysOutliveTheirLetters: what became of a letter is known as long as the letter is, and not for ever.
+func TestReplaysOutliveTheirLetters(t *testing.T) {
+	h := newHarness(t, map[string]int{"auth": 1, "dead": 1})
+	for _, statement := range []string{
+		`INSERT INTO dead_letters (received_at, topic, offset) SELECT addMonths(now64(3), -number), 'auth', number FROM numbers(40)`,
+		`INSERT INTO dead_letter_replays (received_at, origin_topic, origin_offset, topic, record_offset, outcome, letter)
+			SELECT addMonths(now64(3), -number), 'auth', number, 'auth', 1000 + number, 'accepted', toString(number) FROM numbers(40)`,
+		"OPTIMIZE TABLE dead_letters FINAL", "OPTIMIZE TABLE dead_letter_replays FINAL",
+	} {
+		if err := h.db.Client.Conn().Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	if letters, replays := h.count("SELECT max(offset) FROM dead_letters"), h.count("SELECT max(origin_offset) FROM dead_letter_replays"); letters < 23 || letters > 25 || replays != 26 {
+		t.Errorf("letters of %d months are kept and replays of %d, want 24 and 26", letters, replays)
 	}
 }

@@ -56,6 +56,10 @@ type partitionLog struct {
 	id     topicID
 	leader int32 // -1 while it has to be looked up
 	epoch  int32 // of the leader
+	// short is what was found out last about a recorded range of which records have vanished, by the leader of shortEpoch.
+	short      *StoppedError
+	shortRange string
+	shortEpoch int32
 }
 
 func openLog(from *cluster.Cluster, topic string, partition int) (*partitionLog, error) {
@@ -94,6 +98,46 @@ func (l *partitionLog) lookup(ctx context.Context) (topicID, error) {
 		}
 	}
 	return topicID{}, fmt.Errorf("asking for the leader of %s/%d: %w", l.topic, l.partition, kerr.UnknownTopicOrPartition)
+}
+
+// vanished stops the partition when a recorded range that begins at first holds other than the recorded number of records:
+// what is formed of it now is not what an earlier attempt may have inserted.
+func (l *partitionLog) vanished(first int64, pending Pending, found int) error {
+	if pending.Records == 0 || found == pending.Records {
+		return nil
+	}
+	err := stopped("records vanished between two attempts at the recorded range %d..%d: it held %d and holds %d now, by compaction or retention within the range; adopt from %d if ClickHouse holds nothing from %d on, else from %d: %s",
+		first, pending.Last, pending.Records, found, first, first, pending.Last+1, remedy(l.topic, l.partition, pending.Last+1))
+	l.short, l.shortRange, l.shortEpoch = err.(*StoppedError), pending.Token, l.epoch
+	return err
+}
+
+// whole looks whether a recorded range holds as many records as when it was recorded. What has vanished does not come
+// back, unless another leader has it, so that a range is counted once for each.
+func (l *partitionLog) whole(ctx context.Context, first int64, pending *Pending) error {
+	if pending == nil || pending.Records == 0 {
+		return nil
+	}
+	if l.short != nil && l.shortRange == pending.Token && l.shortEpoch == l.epoch {
+		return l.short
+	}
+	found := 0
+	for fetch := newFetcher(l, first, nil); fetch.position() <= pending.Last; {
+		record, err := fetch.read(ctx, kafkaTimeout)
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if record == nil && fetch.end >= 0 && fetch.end <= pending.Last {
+			break // the end of the log tells
+		}
+		if record != nil && record.Offset <= pending.Last {
+			found++
+		}
+	}
+	return l.vanished(first, *pending, found)
 }
 
 // fetch asks the leader for what begins at offset and waits for it up to wait. lastEpoch is the leader epoch of the batch

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -339,4 +341,71 @@ func TestOutagesRealKafka(t *testing.T) {
 	if n := w.count("SELECT count() FROM auth_attempts"); n != 4 {
 		t.Errorf("%d rows, want 4", n)
 	}
+}
+
+// TestDeadLettersCannotBeSent: a partition that waits for the dead-letter topic says so, keeps what it has recorded, and
+// goes on by itself.
+func TestDeadLettersCannotBeSent(t *testing.T) {
+	w, broker := newWorld(t)
+	topic, dead := w.topic("t", 1), w.topic("dead", 1)
+	refusal := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: dead, Err: kerr.KafkaStorageError, Count: -1})
+	cfg := w.config(topic)
+	cfg.DeadLetterTopic = dead
+	i, stop := w.run(cfg)
+	w.produce(w.client(), topic, 0, kafka.Message{Value: []byte("no event")})
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(w.problem(), topic+"/0 is retrying: Kafka: sending 1 dead letters to topic "+dead); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("health says %q", w.problem())
+		}
+	}
+	if p := i.Status().Partitions[0]; p.Position != 0 || i.Status().CaughtUp() {
+		t.Errorf("it is committed without its letter: %+v", p)
+	}
+	refusal.Remove()
+	w.position(i, 1, 1)
+	waitHealthy(t, w.harness, i)
+	stop()
+	w.complete(topic, 1)
+	if n := w.end(dead); n != 1 {
+		t.Errorf("%d letters, want 1", n)
+	}
+}
+
+// TestPassingErrorOfATopic: one answer of a broker that does not know a topic is not believed; two are.
+func TestPassingErrorOfATopic(t *testing.T) {
+	w, broker := newWorld(t)
+	one, two := w.topic("one", 1), w.topic("two", 1)
+	w.produce(w.client(), one, 0, w.auth(0))
+	w.produce(w.client(), two, 0, w.auth(1))
+	i, err := ingest.New(w.config(one, two), w.deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.PollTopics(20 * time.Millisecond)
+	stop := w.start(i)
+	w.wait("SELECT count() FROM auth_attempts", 2)
+	// ofTopics tells the question about the configured topics from those about one, or all.
+	ofTopics := func(request kmsg.Request) bool { return len(request.(*kmsg.MetadataRequest).Topics) == 2 }
+	generation := func() float64 { return gathered(t, w.registry, "ioc_ingest_generation_id") }
+	before := generation()
+	var asked atomic.Int64
+	defer broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: two, Err: kerr.LeaderNotAvailable, Count: -1, When: func(request kmsg.Request) bool {
+		return ofTopics(request) && asked.Add(1)%2 == 1 // every other time
+	}}).Remove()
+	for deadline := time.Now().Add(30 * time.Second); asked.Load() < 20; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the topics were looked for %d times", asked.Load())
+		}
+	}
+	if problem := w.problem(); generation() != before || problem != "" && !strings.Contains(problem, "topic "+two) {
+		t.Errorf("generation %g after %g; health says %q", generation(), before, problem)
+	}
+	gone := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: two, Err: kerr.LeaderNotAvailable, Count: -1, When: ofTopics})
+	for deadline := time.Now().Add(30 * time.Second); generation() == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a topic that is gone is still read")
+		}
+	}
+	gone.Remove()
+	stop()
 }

@@ -42,6 +42,7 @@ func TestDossiersThroughTwoProcesses(t *testing.T) {
 	}
 	h.wait("SELECT count() FROM dossier_events", uint64(dossiers*len(statuses)))
 	h.wait("SELECT (SELECT count() FROM register_events) + (SELECT count() FROM skipped_offsets)", uint64(voids))
+	h.ingested("events")
 	first()
 	second()
 	if n := h.count("SELECT uniqExact(partition) FROM dossier_events"); n != 4 {

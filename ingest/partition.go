@@ -110,7 +110,7 @@ func (p *partition) hold(ctx context.Context, stop *StoppedError) {
 			return
 		}
 		at, err := p.establish(ctx)
-		if err == nil && p.readable(ctx, at) == nil {
+		if err == nil && p.readable(ctx, at) == nil && (stop.over == nil || stop.over(ctx)) {
 			return
 		}
 	}
@@ -190,11 +190,16 @@ func (p *partition) work(ctx, cutting context.Context) error {
 func (p *partition) finishRecorded(ctx context.Context, cuts *cutter, at *start) error {
 	cuts.decoder.UseVersion(at.pending.Contract)
 	defer cuts.decoder.UseVersion(event.Version)
+	opened, err := p.openedAt(ctx, at.pending)
+	if err != nil {
+		return err
+	}
 	c, err := cuts.replay(ctx, event.NewBatch(), at.offset, *at.pending)
 	if err != nil || c == nil {
 		return err
 	}
-	if err := p.deliver(ctx, c); err != nil {
+	c.opened = opened
+	if err := p.deliver(ctx, at, c); err != nil {
 		return err
 	}
 	at.offset, at.pending, at.mark, at.clock = at.pending.Last+1, nil, cmp.Or(c.mark, at.mark), at.pending.Clock
@@ -247,7 +252,7 @@ func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, 
 		}
 		for c != nil {
 			inserting.Store(true)
-			err := p.deliver(ctx, c)
+			err := p.deliver(ctx, &at, c)
 			inserting.Store(false)
 			if err != nil {
 				return err
@@ -272,19 +277,20 @@ func (p *partition) insertAll(ctx context.Context, at start, ready <-chan *cut, 
 	}
 }
 
-// deliver writes a recorded range to ClickHouse and its rejected records to the dead-letter topic.
-func (p *partition) deliver(ctx context.Context, c *cut) error {
-	err := p.writer.write(ctx, c, func(err error) {
+// deliver writes a range that is recorded at at to ClickHouse, and its rejected records to the dead-letter topic.
+func (p *partition) deliver(ctx context.Context, at *start, c *cut) error {
+	own := func(ctx context.Context) error { return p.commit(ctx, at, &c.pending) }
+	report := func(err error) {
 		p.status.update(p.topic, p.id, func(s *PartitionStatus) {
 			if s.State, s.Problem = Running, ""; err != nil {
 				s.State, s.Problem = Retrying, insertProblem(err)
 			}
 		})
-	})
-	if err != nil {
+	}
+	if err := p.writer.write(ctx, c, own, report); err != nil {
 		return err
 	}
-	return p.letters.send(ctx, c.incarnation, p.id, c.batch.Rejections())
+	return p.letters.send(ctx, c.incarnation, p.id, c.batch.Rejections(), report)
 }
 
 // commit stores where the partition stands. It is sent even when ctx has just ended: a range that is in

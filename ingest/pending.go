@@ -23,6 +23,8 @@ type Pending struct {
 	Registry string `json:"registry,omitempty"`
 	// Window is how many identities were remembered when the range was cut.
 	Window int `json:"window"`
+	// Records is how many records the log held in the range; 0 also where an earlier version recorded it, which did not count.
+	Records int `json:"records,omitempty"`
 	// Token is the deduplication token of the range's inserts.
 	Token string `json:"token"`
 	// Mark identifies the last record of the range, nil where it has none, so that other records are not taken for it.
@@ -87,7 +89,7 @@ func decodeMetadata(text string, first int64) (metadata, error) {
 	if err := decoder.Decode(&m); err != nil || m.Format != metadataFormat {
 		return metadata{}, fmt.Errorf("the commit metadata %.100q is not from this program: is the group shared?", text)
 	}
-	if p := m.Pending; p != nil && (p.Last < first || p.Clock <= 0 || p.Window < 0 || p.Window > maxDuplicateWindow || p.Token == "") {
+	if p := m.Pending; p != nil && (p.Last < first || p.Clock <= 0 || p.Window < 0 || p.Window > maxDuplicateWindow || p.Token == "" || p.Records < 0 || int64(p.Records) > p.Last-first+1) {
 		return metadata{}, fmt.Errorf("the recorded range %d..%d (clock %d, token %q) is not valid", first, p.Last, p.Clock, p.Token)
 	}
 	return m, nil

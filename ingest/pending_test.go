@@ -12,6 +12,7 @@ func TestMetadataRoundTrip(t *testing.T) {
 		{},
 		{Incarnation: 2},
 		{Pending: &Pending{Last: 12, Clock: 1763700000000, Contract: 1, Token: "t@2/0/10-12"}},
+		{Pending: &Pending{Last: 12, Clock: 1763700000000, Contract: 1, Records: 3, Token: "t@2/0/10-12"}},
 	} {
 		text, err := want.encode()
 		if err != nil {
@@ -37,9 +38,11 @@ func TestForeignMetadataIsRefused(t *testing.T) {
 		"hello":              "not from this program",
 		`{"ioc":2}`:          "not from this program",
 		`{"ioc":1,"next":3}`: "not from this program",
-		`{"ioc":1,"pending":{"last":9,"clock":1,"contract":1,"token":"x"}}`:  "not valid",
-		`{"ioc":1,"pending":{"last":10,"clock":0,"contract":1,"token":"x"}}`: "not valid",
-		`{"ioc":1,"pending":{"last":10,"clock":1,"contract":1,"token":""}}`:  "not valid",
+		`{"ioc":1,"pending":{"last":9,"clock":1,"contract":1,"token":"x"}}`:               "not valid",
+		`{"ioc":1,"pending":{"last":10,"clock":0,"contract":1,"token":"x"}}`:              "not valid",
+		`{"ioc":1,"pending":{"last":10,"clock":1,"contract":1,"token":""}}`:               "not valid",
+		`{"ioc":1,"pending":{"last":10,"clock":1,"contract":1,"records":2,"token":"x"}}`:  "not valid",
+		`{"ioc":1,"pending":{"last":10,"clock":1,"contract":1,"records":-1,"token":"x"}}`: "not valid",
 	} {
 		if _, err := decodeMetadata(text, 10); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want an error with %q", text, err, want)

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -42,8 +43,8 @@ const (
 	// maxName their length.
 	maxNames = 256
 	maxName  = 64
-	// maxHeaders bounds the headers of a record; those behind are left out. They take 40 bytes each, where a hostile
-	// producer needs two, or less when they are compressed.
+	// maxHeaders bounds the headers of a record; of those behind only what decides about the record is kept. They take 40
+	// bytes each, where a hostile producer needs two, or less when they are compressed.
 	maxHeaders = 1024
 	// abortMarker is the type of the control record that ends an aborted transaction.
 	abortMarker = 0
@@ -243,24 +244,59 @@ func (r *records) read() (wanted bool, err error) {
 	if r.previous < r.position {
 		return false, nil
 	}
-	r.stamp = stamp
-	r.record.Offset, r.record.Time = r.previous, stamp
-	if r.appended >= 0 {
-		r.record.Time = r.appended
-	}
-	r.record.Key, r.record.Value = f.nullable(), f.nullable()
-	r.record.Headers = r.record.Headers[:0]
+	key, value := f.nullable(), f.nullable()
+	headers := r.record.Headers[:0]
 	for range f.count() {
 		name, value := f.bytes(f.count()), f.nullable()
-		if len(r.record.Headers) < maxHeaders && !f.bad {
-			r.record.Headers = append(r.record.Headers, event.Header{Key: r.name(name), Value: value})
+		switch {
+		case f.bad:
+		case len(headers) < maxHeaders:
+			headers = append(headers, event.Header{Key: r.name(name), Value: value})
+		default:
+			headers = r.keepBehind(headers, name, value)
 		}
 	}
 	if f.bad || len(f.b) > 0 {
 		return false, r.unreadable("the parts of the record at %d do not make up its length", r.previous)
 	}
+	// Only now, since the record before it is whole as long as this one is not: a range may end with it, and its mark.
+	r.record.Offset, r.record.Time, r.stamp = r.previous, stamp, stamp
+	if r.appended >= 0 {
+		r.record.Time = r.appended
+	}
+	r.record.Key, r.record.Value, r.record.Headers = key, value, headers
 	r.position = r.previous + 1
 	return true, nil
+}
+
+// keepBehind keeps a header behind maxHeaders if what becomes of the record may depend on it: the first content type, an
+// attribute of the event and its first repetition, which is an error, and the last origin of a dead letter, since a
+// replay adds it behind the letter's own headers. A record must not be another one because of headers that nobody reads.
+func (r *records) keepBehind(headers []event.Header, name, value []byte) []event.Header {
+	const contentType = "content-type"
+	most := 2
+	switch string(name) {
+	case "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject":
+	case event.OriginHeader:
+		behind := slices.DeleteFunc(headers[maxHeaders:], func(h event.Header) bool { return h.Key == event.OriginHeader })
+		headers = headers[:maxHeaders+len(behind)]
+	default:
+		if len(name) != len(contentType) || !strings.EqualFold(string(name), contentType) {
+			return headers
+		}
+		most = 1
+	}
+	header := event.Header{Key: r.name(name), Value: value}
+	same := 0
+	for i := range headers[maxHeaders:] {
+		if strings.EqualFold(headers[maxHeaders+i].Key, header.Key) {
+			same++
+		}
+	}
+	if same >= most {
+		return headers
+	}
+	return append(headers, header)
 }
 
 // name gives a header's name without allocating for one that is known.

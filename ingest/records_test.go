@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/reference"
 )
 
 // logBatch is a record batch that a test writes.
@@ -340,6 +343,90 @@ func TestManyHeaders(t *testing.T) {
 		if len(name) > maxName {
 			t.Errorf("a name of %d bytes is kept", len(name))
 		}
+	}
+}
+
+// TestHeadersBehindTheLimit: what decides about a record is read wherever it stands among its headers, and what is kept
+// of a record stays what it is when it is sent again as a dead letter.
+func TestHeadersBehindTheLimit(t *testing.T) {
+	read := func(headers []event.Header) *event.Record {
+		t.Helper()
+		record := kmsg.Record{Value: []byte(`{"province_code":"01","admin_scheme":"gso34","relying_party":"H29","assurance_level":3,"auth_method":["password"],"outcome":"success","latency_ms":412}`)}
+		for _, h := range headers {
+			record.Headers = append(record.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
+		}
+		encoded := record.AppendTo(nil)
+		body := append(binary.AppendVarint(nil, int64(len(encoded)-1)), encoded[1:]...)
+		batch := kmsg.RecordBatch{FirstOffset: 7, Length: int32(batchHeader - batchEpochAt + len(body)), Magic: 2, NumRecords: 1, Records: body}
+		r := newRecords(0)
+		r.load(&kmsg.FetchResponseTopicPartition{RecordBatches: sum(batch.AppendTo(nil))})
+		got, err := r.next()
+		if err != nil || got == nil {
+			t.Fatal(got, err)
+		}
+		return got
+	}
+	data, err := reference.Load(reference.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	attributes := []event.Header{
+		{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("1")}, {Key: "ce_source", Value: []byte("/eid_auth/G01")},
+		{Key: "ce_type", Value: []byte("vn.da06.auth.attempt.v1")}, {Key: "ce_time", Value: []byte(now.Format(time.RFC3339))}, {Key: "ce_subject", Value: []byte("s")},
+		{Key: "Content-Type", Value: []byte("application/json")},
+	}
+	origin := event.Header{Key: event.OriginHeader, Value: []byte("t/0/3")}
+	// judge decodes a record, and tells whether it was settled as the letter of a place.
+	judge := func(record *event.Record) (verdict event.Verdict, settled []event.Identity) {
+		decoder := event.NewDecoder(data, event.Options{Identity: event.NewIdentityHash()})
+		decoder.UseReplays(event.Replays{Settled: func(event.Identity) bool { return false }, Settle: func(letter event.Identity) { settled = append(settled, letter) }})
+		batch := event.NewBatch()
+		batch.Reset("t", 0, now.UnixMilli())
+		return decoder.Decode(batch, record, nil), settled
+	}
+	ballast := make([]event.Header, maxHeaders)
+	for n := range ballast {
+		ballast[n] = event.Header{Key: fmt.Sprint(n)}
+	}
+	if verdict, _ := judge(read(append(slices.Clone(ballast), attributes...))); verdict != event.Accepted {
+		t.Errorf("an event with its attributes behind the limit is %v", verdict)
+	}
+	if verdict, _ := judge(read(append(slices.Clone(ballast), append(attributes, attributes[1])...))); verdict != event.Rejected {
+		t.Errorf("an event with an attribute twice behind the limit is %v", verdict)
+	}
+	other := []event.Header{{Key: "content-type", Value: []byte("text/plain")}, {Key: "CONTENT-TYPE", Value: []byte("application/json")}}
+	if verdict, _ := judge(read(slices.Concat(ballast, attributes[:6], other))); verdict != event.Rejected {
+		t.Errorf("an event of which the first content type is none of JSON is %v", verdict)
+	}
+	for name, headers := range map[string][]event.Header{
+		"its own before the limit": append(slices.Clone(attributes), ballast[len(attributes):]...),
+		"its own behind the limit": append(slices.Clone(ballast), attributes...),
+		"many twice":               slices.Concat(ballast, attributes, ballast, attributes[:1], attributes, attributes[:3]),
+	} {
+		letter := slices.Clone(read(headers).Headers) // as the dead-letter topic has it
+		again := read(append(slices.Clone(letter), origin))
+		if diff := cmp.Diff(append(slices.Clone(letter), origin), again.Headers); diff != "" {
+			t.Errorf("%s: sent again it has other headers (-letter +record):\n%s", name, diff)
+		}
+		verdict, settled := judge(again)
+		if name == "many twice" {
+			continue // which is an error
+		}
+		want := event.LetterOf(event.Place{Topic: "t", Offset: 3}, &event.Record{Value: again.Value, Headers: letter})
+		if verdict != event.Accepted || len(settled) != 1 || settled[0] != want {
+			t.Errorf("%s: sent again it is %v and settles %d letters", name, verdict, len(settled))
+		}
+	}
+	flood := slices.Clone(ballast)
+	for range 5000 {
+		flood = slices.Concat(flood, attributes[:1], other[1:], []event.Header{origin, {Key: "ce_other"}})
+		if len(flood) > 20*maxHeaders {
+			break
+		}
+	}
+	if got := read(flood).Headers; len(got) > maxHeaders+4 {
+		t.Errorf("%d headers are kept", len(got))
 	}
 }
 

@@ -21,10 +21,16 @@ func (h *harness) admin() (*kafka.Client, func()) {
 
 func (h *harness) commit(topic string, offset int64, metadata string) {
 	h.t.Helper()
+	h.commitTo("ioc", topic, offset, metadata)
+}
+
+// commitTo commits to a group that has no members.
+func (h *harness) commitTo(group, topic string, offset int64, metadata string) {
+	h.t.Helper()
 	client, done := h.admin()
 	defer done()
 	response, err := client.OffsetCommit(h.t.Context(), &kafka.OffsetCommitRequest{
-		GroupID: "ioc", GenerationID: -1, Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: offset, Metadata: metadata}}},
+		GroupID: group, GenerationID: -1, Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: offset, Metadata: metadata}}},
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -80,7 +86,7 @@ func TestRecordedRangeIsFormedAgain(t *testing.T) {
 	}
 }
 
-func waitPosition(t *testing.T, i *ingest.Ingester, position int64) {
+func waitPosition(t testing.TB, i *ingest.Ingester, position int64) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		for _, p := range i.Status().Partitions {

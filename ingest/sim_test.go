@@ -214,8 +214,8 @@ func (l simLog) Write(line []byte) (int, error) {
 
 // simCounts is what happened in all schedules together.
 type simCounts struct {
-	mu                                          sync.Mutex
-	schedules, processes, offsets, steps, again int
+	mu                                                                      sync.Mutex
+	schedules, processes, offsets, steps, again, forgotten, filled, removed int
 }
 
 func (c *simCounts) add(w *simWorld) {
@@ -230,9 +230,12 @@ func (c *simCounts) add(w *simWorld) {
 	}
 	c.steps += w.db.taken
 	c.again += w.db.dropped
+	c.forgotten += w.db.forgotten
+	c.filled += w.db.filled
+	c.removed += w.db.removed
 }
 
 // String says it in a line.
 func (c *simCounts) String() string {
-	return fmt.Sprintf("%d processes, %d offsets, %d blocks written and %d that were there already", c.processes, c.offsets, c.steps, c.again)
+	return fmt.Sprintf("%d processes, %d offsets, %d blocks written, %d that were there already, %d forgotten, %d rollups filled, %d parts of blocks removed", c.processes, c.offsets, c.steps, c.again, c.forgotten, c.filled, c.removed)
 }

@@ -33,7 +33,7 @@ func modelRows(block *event.Block) ([]modelRow, error) {
 				r.partition = int(value.(uint32))
 			case "offset", "first_offset", "record_offset":
 				r.offset = int64(value.(uint64))
-			case "last_offset":
+			case "last_offset", "position":
 				r.last = int64(value.(uint64))
 			case "source":
 				r.source = value.(string)

@@ -148,6 +148,14 @@ func (s *modelScript) take(block *event.Block, token string, failed bool) {
 	if diff := cmp.Diff(s.modelHolds(), got); diff != "" {
 		s.t.Fatalf("after inserting into %s under %s (failed: %v), the model (-) and the engine (+) hold:\n%s", block.Table, token, failed, diff)
 	}
+	r := warehouse.Range{Topic: "t", First: uint64(max(0, s.offset-int64(s.random.IntN(9)))), Last: uint64(s.offset)}
+	landed, err := clickhouseStore{s.client}.Landed(s.t.Context(), block.Table, r, token)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if diff := cmp.Diff(s.model.landed(block.Table, r, token), landed); diff != "" {
+		s.t.Fatalf("of %v there is in the model (-) and the engine (+):\n%s", r, diff)
+	}
 }
 
 // key names what a step adds to.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"ioc.local/ingest/event"
 	"ioc.local/internal/warehouse"
@@ -43,18 +44,28 @@ type modelPlace struct {
 // modelTarget is a table or a rollup: what it holds, and the blocks that it remembers.
 type modelTarget struct {
 	rows   []modelRow
-	memory map[string]string // block -> what it held
+	memory map[string]modelBlock
 	order  []string
+	// positions are the offsets that views have come to, by view, topic and partition.
+	positions map[string]int64
 	// counts says how often a rollup has counted each offset.
 	counts map[modelPlace]int
+}
+
+// modelBlock is a block that is remembered: what it held, and since when.
+type modelBlock struct {
+	held string
+	at   time.Time
 }
 
 // modelDB is ClickHouse as far as exactly-once depends on it. A table and each rollup behind it take a block for
 // themselves, one after the other, and each drops a block whose token it remembers; how many it remembers is bounded.
 // An insert can end anywhere between two of them. TestModelIsTheEngine holds it against the real one.
 type modelDB struct {
-	mu      sync.Mutex
-	window  int
+	mu     sync.Mutex
+	window int
+	// keep is how long blocks are remembered at most; 0 for ever. Other tables and processes fill the window meanwhile.
+	keep    time.Duration
 	targets map[string]*modelTarget
 	// epoch is the number of the server's life: what is under way when it ends goes no further.
 	epoch  int
@@ -65,7 +76,9 @@ type modelDB struct {
 	// wrong is what must not happen whatever comes later.
 	wrong []string
 	// taken and dropped count blocks that were written, and those that were remembered.
-	taken, dropped int
+	taken, dropped, forgotten, filled, removed int
+	// working counts the inserts that the server works on, by token.
+	working map[string]int
 	// running counts the inserts that the server works on, whoever still waits for them.
 	running sync.WaitGroup
 }
@@ -84,7 +97,7 @@ var modelViews = map[string][]modelView{
 var modelEventTables = []string{"auth_attempts", "dossier_events"}
 
 func newModelDB(window int) *modelDB {
-	db := &modelDB{window: window, targets: map[string]*modelTarget{}, bounds: map[string]map[string]int64{}, ended: make(chan struct{})}
+	db := &modelDB{window: window, targets: map[string]*modelTarget{}, bounds: map[string]map[string]int64{}, working: map[string]int{}, ended: make(chan struct{})}
 	for table, views := range modelViews {
 		db.targets[table] = newModelTarget()
 		for _, view := range views {
@@ -98,7 +111,7 @@ func newModelDB(window int) *modelDB {
 }
 
 func newModelTarget() *modelTarget {
-	return &modelTarget{memory: map[string]string{}, counts: map[modelPlace]int{}}
+	return &modelTarget{memory: map[string]modelBlock{}, counts: map[modelPlace]int{}, positions: map[string]int64{}}
 }
 
 // step is one of the writes that an insert consists of: one part of a table, or one view.
@@ -142,15 +155,20 @@ func (db *modelDB) take(s step, rows []modelRow, token string) {
 		}
 	}
 	block := s.view + s.part + "|" + token // of two views into one rollup, each is remembered for itself
-	if held, ok := target.memory[block]; ok {
+	for len(target.order) > 0 && db.keep > 0 && time.Since(target.memory[target.order[0]].at) > db.keep {
+		delete(target.memory, target.order[0])
+		target.order = target.order[1:]
+		db.forgotten++
+	}
+	if before, ok := target.memory[block]; ok {
 		db.dropped++
-		if held != text.String() {
-			db.wrong = append(db.wrong, fmt.Sprintf("%s has had other rows under the token %s:\n%sthan now:\n%s", s.target, token, held, text.String()))
+		if before.held != text.String() {
+			db.wrong = append(db.wrong, fmt.Sprintf("%s has had other rows under the token %s:\n%sthan now:\n%s", s.target, token, before.held, text.String()))
 		}
 		return
 	}
 	db.taken++
-	target.memory[block] = text.String()
+	target.memory[block] = modelBlock{text.String(), time.Now()}
 	target.order = append(target.order, block)
 	if len(target.order) > db.window {
 		delete(target.memory, target.order[0])
@@ -162,10 +180,82 @@ func (db *modelDB) take(s step, rows []modelRow, token string) {
 	}
 	for _, r := range mine {
 		target.counts[modelPlace{r.topic, r.partition, r.offset}]++
+		at := fmt.Sprintf("%s/%s/%d", s.view, r.topic, r.partition)
+		target.positions[at] = max(target.positions[at], r.offset+1, r.last)
 	}
 	if strings.HasPrefix(s.target, "dossier_") {
 		target.rows = append(target.rows, mine...)
 	}
+}
+
+// works notes that the server begins or ends to work on an insert.
+func (db *modelDB) works(token string, n int) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if token == "" {
+		return
+	}
+	if db.working[token] += n; db.working[token] == 0 {
+		delete(db.working, token)
+	}
+}
+
+// landed is what is there of a range.
+func (db *modelDB) landed(table string, r warehouse.Range, token string) (landed warehouse.Landed) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for working := range db.working {
+		landed.UnderWay = landed.UnderWay || strings.HasPrefix(working, token)
+	}
+	landed.Rows = uint64(len(db.inRange(table, r)))
+	if table == event.FeedTable {
+		holds := slices.ContainsFunc(db.targets[table].rows, func(row modelRow) bool {
+			return row.topic == r.Topic && row.partition == int(r.Partition) && row.last > int64(r.First)
+		})
+		if holds {
+			landed.Holding = append(landed.Holding, table)
+		} else {
+			landed.Lacking = append(landed.Lacking, table)
+		}
+	}
+	for _, view := range modelViews[table] {
+		if db.targets[view.rollup].positions[fmt.Sprintf("%s/%s/%d", view.name, r.Topic, r.Partition)] > int64(r.First) {
+			landed.Holding = append(landed.Holding, view.name)
+		} else {
+			landed.Lacking = append(landed.Lacking, view.name)
+		}
+	}
+	return landed
+}
+
+// remove takes the rows of a range out of a table, if there are fewer than whole.
+func (db *modelDB) remove(table string, r warehouse.Range, whole uint64) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if uint64(len(db.inRange(table, r))) >= whole {
+		return
+	}
+	db.removed++
+	target := db.targets[table]
+	target.rows = slices.DeleteFunc(target.rows, func(row modelRow) bool { return row.in(r) })
+}
+
+// in tells whether a row is of a range.
+func (row modelRow) in(r warehouse.Range) bool {
+	return row.topic == r.Topic && row.partition == int(r.Partition) && row.offset >= int64(r.First) && row.offset <= int64(r.Last)
+}
+
+// inRange are the rows of a range in a table.
+func (db *modelDB) inRange(table string, r warehouse.Range) (rows []modelRow) {
+	if table == event.FeedTable || table == "dossier_changes" { // sums, and what is not stored
+		return nil
+	}
+	for _, row := range db.targets[table].rows {
+		if row.in(r) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 // restart ends what is under way.

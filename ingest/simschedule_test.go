@@ -30,8 +30,10 @@ type simSchedule struct {
 	partitions int // of the topic of authentications
 	dossiers   int // of the topic of dossiers, 0 for none
 	restarts   bool
-	slots      []*simProcess
-	actions    []simAction
+	// forgets says that ClickHouse forgets tokens after simKeep, which is shorter than some of what goes wrong.
+	forgets bool
+	slots   []*simProcess
+	actions []simAction
 }
 
 // newSimSchedule makes a schedule in which nothing happens yet.
@@ -40,11 +42,22 @@ func newSimSchedule(w *simWorld, length time.Duration, partitions, dossiers, slo
 		load: &simLoad{world: w, random: rand.New(rand.NewPCG(w.seed, 2)), earlier: map[string][]sentRecord{}, letters: map[string][]sentRecord{}}}
 }
 
+// In schedules in which tokens are forgotten, they are relied on for simTrust and remembered for simKeep: that, by a clock
+// that is two minutes off, and held up on the way for a minute.
+const (
+	simTrust = 4 * time.Second
+	simKeep  = simTrust + 3*time.Minute
+)
+
 // drawSchedule draws what happens.
 func drawSchedule(w *simWorld) *simSchedule {
 	random := rand.New(rand.NewPCG(w.seed, 0))
 	s := newSimSchedule(w, time.Duration(10+random.IntN(30))*time.Second, 1+random.IntN(3), max(0, random.IntN(6)-3), 1+random.IntN(3))
 	s.restarts = random.IntN(8) == 0
+	if s.forgets = random.IntN(6) == 0; s.forgets {
+		w.db.keep = simKeep
+		s.length += time.Duration(3+random.IntN(6)) * time.Minute
+	}
 	for slot := range s.slots {
 		at := time.Duration(0)
 		if slot > 0 {
@@ -124,6 +137,9 @@ func (s *simSchedule) config() Config {
 	cfg.MaxRows = [...]int{2, 7, 1000}[s.random.IntN(3)]
 	cfg.DuplicateWindow = [...]int{3, 10, 500_000}[s.random.IntN(3)]
 	cfg.InsertTimeout = [...]time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second}[s.random.IntN(3)]
+	if s.forgets {
+		cfg.InsertTimeout = [...]time.Duration{time.Second, 3 * time.Second}[s.random.IntN(2)]
+	}
 	return cfg
 }
 
@@ -171,21 +187,25 @@ var simKeys = []kmsg.Key{kmsg.OffsetCommit, kmsg.OffsetCommit, kmsg.OffsetCommit
 func (s *simSchedule) fault() {
 	w, random := s.world, s.random
 	at, slot, cfg := s.moment(), random.IntN(len(s.slots)), s.config()
-	again := at + s.upTo(20*time.Second)
 	key := simKeys[random.IntN(len(simKeys))]
 	rule := cutRule{key: int16(key), skip: random.IntN(4), cut: true, deliver: random.IntN(2) == 0}
 	insert := storeFault{fail: random.IntN(3) > 0, after: random.IntN(6) - 1, linger: random.IntN(4) > 0}
 	if random.IntN(3) == 0 {
 		insert.stall, insert.gap = s.upTo(40*time.Second), s.upTo(4*time.Second)
 	}
-	outage := s.upTo(20 * time.Second)
+	long := 20 * time.Second // how long things go wrong
+	if s.forgets && random.IntN(2) == 0 {
+		long = 2 * simKeep
+	}
+	again := at + s.upTo(long)
+	outage := s.upTo(long)
 	storeDown := func(context.Context) error {
 		w.mu.Lock()
 		w.storeUntil = time.Now().Add(outage)
 		w.mu.Unlock()
 		return nil
 	}
-	switch random.IntN(27) {
+	switch random.IntN(29) {
 	case 0, 1:
 		s.add(at, fmt.Sprintf("slot %d is killed", slot), s.on(slot, (*simProcess).crash))
 		s.start(again, slot, cfg)
@@ -193,7 +213,7 @@ func (s *simSchedule) fault() {
 		s.add(at, fmt.Sprintf("slot %d is stopped", slot), s.on(slot, (*simProcess).stop))
 		s.start(again, slot, cfg)
 	case 3, 4: // a zombie in the making
-		frozen := s.upTo(40 * time.Second)
+		frozen := s.upTo(2 * long)
 		s.add(at, fmt.Sprintf("slot %d is frozen for %v", slot, frozen), s.on(slot, (*simProcess).freeze))
 		s.add(at+frozen, fmt.Sprintf("slot %d goes on", slot), s.on(slot, (*simProcess).thaw))
 	case 5:
@@ -261,6 +281,16 @@ func (s *simSchedule) fault() {
 		})
 	case 21, 22:
 		s.insert(at, insert)
+	case 27, 28: // half-way through an insert everything stands still
+		insert.crash = true
+		s.insert(at, insert)
+		s.add(at+s.upTo(10*time.Second), "all slots are killed", func(context.Context) error {
+			for _, p := range w.alive() {
+				p.crash()
+			}
+			return nil
+		})
+		s.start(again+10*time.Second, slot, cfg)
 	case 23: // a zombie that reads, inserts and commits on while the group takes it for dead
 		rule = cutRule{key: int16(kmsg.Heartbeat), stall: DefaultConfig().SessionTimeout + s.upTo(20*time.Second)}
 		s.rule(at, slot, rule)

@@ -52,7 +52,8 @@ var errStore = errors.New("simulated: the connection to ClickHouse was lost")
 type simStore struct{ proc *simProcess }
 
 // call does work on the server for the process: work is called there, even if the process has given up or died by then.
-func (s simStore) call(ctx context.Context, what string, work func(fault storeFault, lost <-chan struct{}) error) error {
+// token is that of an insert, empty for what only reads.
+func (s simStore) call(ctx context.Context, what, token string, work func(fault storeFault, lost <-chan struct{}) error) error {
 	w, p := s.proc.world, s.proc
 	if !p.gate(nil) {
 		return errStore
@@ -67,8 +68,10 @@ func (s simStore) call(ctx context.Context, what string, work func(fault storeFa
 	done, lost := make(chan error, 1), make(chan struct{})
 	defer close(lost)
 	db.running.Add(1)
+	db.works(token, 1)
 	go func() {
 		defer db.running.Done()
+		defer db.works(token, -1)
 		if !waitFor(latency+fault.stall, ended) {
 			return
 		}
@@ -119,10 +122,10 @@ func waitFor(d time.Duration, ended <-chan struct{}) bool {
 }
 
 // write does the steps of an insert until its fault ends it.
-func (s simStore) write(table string, rows []modelRow, token string, fault storeFault, lost <-chan struct{}) error {
+func (s simStore) write(steps []step, rows []modelRow, token string, fault storeFault, lost <-chan struct{}) error {
 	db := s.proc.world.db
 	_, ended := db.life()
-	for i, step := range db.steps(table, rows) {
+	for i, step := range steps {
 		if fault.fail && i == fault.after {
 			return errStore
 		}
@@ -147,9 +150,10 @@ func (s simStore) Insert(ctx context.Context, block *event.Block, token string) 
 	if err != nil {
 		return err
 	}
+	db := s.proc.world.db
 	s.proc.world.inserted(s.proc, block.Table, token, rows)
-	return s.call(ctx, "insert "+block.Table+" "+token, func(fault storeFault, lost <-chan struct{}) error {
-		return s.write(block.Table, rows, token, fault, lost)
+	return s.call(ctx, "insert "+block.Table+" "+token, token, func(fault storeFault, lost <-chan struct{}) error {
+		return s.write(db.steps(block.Table, rows), rows, token, fault, lost)
 	})
 }
 
@@ -158,6 +162,10 @@ func (s simStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDo
 	if len(touched.Subjects) == 0 {
 		return nil
 	}
+	return s.applyDossiers(ctx, touched, func(rows []modelRow) []step { return s.proc.world.db.steps("dossier_changes", rows) })
+}
+
+func (s simStore) applyDossiers(ctx context.Context, touched warehouse.TouchedDossiers, steps func(rows []modelRow) []step) error {
 	touched.Subjects = slices.Clone(touched.Subjects)
 	for i := range touched.Subjects {
 		touched.Subjects[i] = strings.Clone(touched.Subjects[i])
@@ -165,34 +173,90 @@ func (s simStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDo
 	var bounds map[string]int64
 	var rows []modelRow
 	db := s.proc.world.db
-	err := s.call(ctx, "bounds "+touched.Token, func(storeFault, <-chan struct{}) error {
+	err := s.call(ctx, "bounds "+touched.Token, "", func(storeFault, <-chan struct{}) error {
 		bounds = db.boundsOf(touched)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	err = s.call(ctx, "dossiers "+touched.Token, func(storeFault, <-chan struct{}) error {
+	err = s.call(ctx, "dossiers "+touched.Token, "", func(storeFault, <-chan struct{}) error {
 		rows = db.changes(touched, bounds)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return s.call(ctx, "insert dossier_changes "+touched.Token, func(fault storeFault, lost <-chan struct{}) error {
-		return s.write("dossier_changes", rows, touched.Token, fault, lost)
+	return s.call(ctx, "insert dossier_changes "+touched.Token, touched.Token, func(fault storeFault, lost <-chan struct{}) error {
+		return s.write(steps(rows), rows, touched.Token, fault, lost)
+	})
+}
+
+// Landed implements store.
+func (s simStore) Landed(ctx context.Context, table string, r warehouse.Range, token string) (warehouse.Landed, error) {
+	var landed warehouse.Landed
+	err := s.call(ctx, "landed "+table+" "+token, "", func(storeFault, <-chan struct{}) error {
+		landed = s.proc.world.db.landed(table, r, token)
+		return nil
+	})
+	if err != nil {
+		return warehouse.Landed{}, err
+	}
+	return landed, nil
+}
+
+// Fill implements store.
+func (s simStore) Fill(ctx context.Context, views []string, r warehouse.Range, token string) error {
+	db := s.proc.world.db
+	for table, behind := range modelViews {
+		for _, view := range behind {
+			if !slices.Contains(views, view.name) {
+				continue
+			}
+			err := s.call(ctx, "insert "+view.rollup+" "+token, token, func(fault storeFault, lost <-chan struct{}) error {
+				db.mu.Lock()
+				rows := db.inRange(table, r)
+				db.filled++
+				db.mu.Unlock()
+				return s.write([]step{{target: view.rollup, view: view.name}}, rows, token, fault, lost)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Remove implements store.
+func (s simStore) Remove(ctx context.Context, table string, r warehouse.Range, whole uint64) error {
+	return s.call(ctx, "remove "+table, "", func(storeFault, <-chan struct{}) error {
+		s.proc.world.db.remove(table, r, whole)
+		return nil
+	})
+}
+
+// FillDossiers implements store.
+func (s simStore) FillDossiers(ctx context.Context, touched warehouse.TouchedDossiers, views []string) error {
+	return s.applyDossiers(ctx, touched, func([]modelRow) (steps []step) {
+		for _, view := range modelViews["dossier_changes"] {
+			if slices.Contains(views, view.name) {
+				steps = append(steps, step{target: view.rollup, view: view.name})
+			}
+		}
+		return steps
 	})
 }
 
 // Incarnation implements store.
 func (s simStore) Incarnation(ctx context.Context, topic string, partition int) (number int, from int64, err error) {
-	return 0, 0, s.call(ctx, fmt.Sprintf("incarnation of %s/%d", topic, partition), func(storeFault, <-chan struct{}) error { return nil })
+	return 0, 0, s.call(ctx, fmt.Sprintf("incarnation of %s/%d", topic, partition), "", func(storeFault, <-chan struct{}) error { return nil })
 }
 
 // RowsExist implements store.
 func (s simStore) RowsExist(ctx context.Context, incarnation string, partition int) (exist bool, err error) {
 	var found bool
-	err = s.call(ctx, fmt.Sprintf("rows exist of %s/%d", incarnation, partition), func(storeFault, <-chan struct{}) error {
+	err = s.call(ctx, fmt.Sprintf("rows exist of %s/%d", incarnation, partition), "", func(storeFault, <-chan struct{}) error {
 		found = s.proc.world.db.exist(incarnation, partition)
 		return nil
 	})
@@ -205,7 +269,7 @@ func (s simStore) RowsExist(ctx context.Context, incarnation string, partition i
 // Identities implements store.
 func (s simStore) Identities(ctx context.Context, incarnation string, partition int, below int64, window int, each func(source, id string, time int64)) error {
 	var rows []modelRow
-	err := s.call(ctx, fmt.Sprintf("identities of %s/%d", incarnation, partition), func(storeFault, <-chan struct{}) error {
+	err := s.call(ctx, fmt.Sprintf("identities of %s/%d", incarnation, partition), "", func(storeFault, <-chan struct{}) error {
 		rows = s.proc.world.db.identities(incarnation, partition, below, window)
 		return nil
 	})
@@ -221,7 +285,7 @@ func (s simStore) Identities(ctx context.Context, incarnation string, partition 
 // Replays implements store.
 func (s simStore) Replays(ctx context.Context, incarnation string, partition int, below int64, window int, each func(letter event.Identity)) error {
 	var letters []modelRow
-	err := s.call(ctx, fmt.Sprintf("replays of %s/%d", incarnation, partition), func(storeFault, <-chan struct{}) error {
+	err := s.call(ctx, fmt.Sprintf("replays of %s/%d", incarnation, partition), "", func(storeFault, <-chan struct{}) error {
 		letters = s.proc.world.db.settled(incarnation, partition, below, window)
 		return nil
 	})
@@ -237,7 +301,7 @@ func (s simStore) Replays(ctx context.Context, incarnation string, partition int
 // Pauses implements store.
 func (s simStore) Pauses(ctx context.Context) ([]warehouse.Pause, error) {
 	var pauses []warehouse.Pause
-	err := s.call(ctx, "pauses", func(storeFault, <-chan struct{}) error {
+	err := s.call(ctx, "pauses", "", func(storeFault, <-chan struct{}) error {
 		db := s.proc.world.db
 		db.mu.Lock()
 		defer db.mu.Unlock()
@@ -253,7 +317,7 @@ func (s simStore) Pauses(ctx context.Context) ([]warehouse.Pause, error) {
 // Now implements store.
 func (s simStore) Now(ctx context.Context) (now time.Time, err error) {
 	var read time.Time
-	if err := s.call(ctx, "now", func(storeFault, <-chan struct{}) error { read = simNow(); return nil }); err != nil {
+	if err := s.call(ctx, "now", "", func(storeFault, <-chan struct{}) error { read = simNow(); return nil }); err != nil {
 		return time.Time{}, err
 	}
 	return read, nil

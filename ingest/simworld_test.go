@@ -168,6 +168,9 @@ func (w *simWorld) start(slot int, cfg Config) (*simProcess, error) {
 		return nil, err
 	}
 	p.ingester.store, p.ingester.now, p.ingester.clock.skew = simStore{p}, simNow, p.skew
+	if w.db.keep > 0 {
+		p.ingester.trust = simTrust
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	go func() {

@@ -1,12 +1,17 @@
 package ingest
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // StoppedError says that a partition cannot go on without an operator's decision: going on would skip
 // events or count them twice. The partition is held; the others go on.
 type StoppedError struct {
 	// Reason says what was found.
 	Reason string
+	// over tells whether what the log and the commit do not show is over too; nil where they show all.
+	over func(ctx context.Context) bool
 }
 
 // Error implements error.

@@ -21,6 +21,15 @@ type store interface {
 	Insert(ctx context.Context, block *event.Block, token string) error
 	// ApplyDossiers brings the dossiers that a range touched up to date; it may be repeated like Insert.
 	ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error
+	// Landed looks what is there of a range's block for a table, or of its effect on dossiers for dossier_changes.
+	Landed(ctx context.Context, table string, r warehouse.Range, token string) (warehouse.Landed, error)
+	// Fill lets views that lack a range count it, from the rows of their table. Like Insert it may be repeated under the
+	// token.
+	Fill(ctx context.Context, views []string, r warehouse.Range, token string) error
+	// Remove takes the rows of a range out of a table, and not out of its rollups, if there are fewer than whole.
+	Remove(ctx context.Context, table string, r warehouse.Range, whole uint64) error
+	// FillDossiers is Fill for views of dossiers, and for the state of dossiers.
+	FillDossiers(ctx context.Context, touched warehouse.TouchedDossiers, views []string) error
 	// Incarnation returns the newest life of the partition's log that an operator accepted, 0 for the first, and the
 	// offset that it is read from.
 	Incarnation(ctx context.Context, topic string, partition int) (number int, from int64, err error)
@@ -61,6 +70,31 @@ func (s clickhouseStore) Insert(ctx context.Context, block *event.Block, token s
 // ApplyDossiers implements store.
 func (s clickhouseStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error {
 	return warehouse.ApplyDossiers(ctx, s.client, touched)
+}
+
+// Landed implements store.
+func (s clickhouseStore) Landed(ctx context.Context, table string, r warehouse.Range, token string) (warehouse.Landed, error) {
+	return warehouse.LandedOf(ctx, s.client, table, r, token)
+}
+
+// Fill implements store.
+func (s clickhouseStore) Fill(ctx context.Context, views []string, r warehouse.Range, token string) error {
+	for _, view := range views {
+		if err := warehouse.FillRollup(ctx, s.client, view, r, token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove implements store.
+func (s clickhouseStore) Remove(ctx context.Context, table string, r warehouse.Range, whole uint64) error {
+	return warehouse.RemoveRange(ctx, s.client, table, r, whole)
+}
+
+// FillDossiers implements store.
+func (s clickhouseStore) FillDossiers(ctx context.Context, touched warehouse.TouchedDossiers, views []string) error {
+	return warehouse.FillDossiers(ctx, s.client, touched, views)
 }
 
 // Incarnation implements store.

@@ -102,4 +102,20 @@ func TestRangeOfAnotherRegistry(t *testing.T) {
 	if want := `judged by another registry of sources ("0123456789abcdef", now "")`; !strings.Contains(problem, want) {
 		t.Errorf("the partition says %q, want %q", problem, want)
 	}
+	// The command that adopts a log looks with the registry of its own configuration.
+	for registry, want := range map[string]string{
+		"": `("0123456789abcdef", now "")`, "fedcba9876543210": `("0123456789abcdef", now "fedcba9876543210")`, "0123456789abcdef": "",
+	} {
+		reason, err := ingest.StopReason(t.Context(), h.config("auth"), h.cluster(), h.db.Client, registry, "auth", 0)
+		if err != nil || (reason == nil) != (want == "") || reason != nil && !strings.Contains(reason.Reason, "judged by another registry of sources "+want) {
+			t.Errorf("with the registry %q StopReason gives %v, %v", registry, reason, err)
+		}
+	}
+	fix := h.unregister()
+	defer fix()
+	registry := event.NewDecoder(h.data, event.Options{Identity: event.NewIdentityHash()}).Registry()
+	reason, err := ingest.StopReason(t.Context(), h.config("auth"), h.cluster(), h.db.Client, registry, "auth", 0)
+	if err != nil || registry == "" || reason == nil || !strings.Contains(reason.Reason, fmt.Sprintf("now %q", registry)) {
+		t.Errorf("with a registry of sources StopReason gives %v, %v", reason, err)
+	}
 }

@@ -55,7 +55,14 @@ type Voids struct {
 	// applied is the newest batch that all rollups were known to have at appliedAt.
 	applied   uint64
 	appliedAt time.Time
-	waiting   map[voidedID]wait
+	// open are the voids that nothing is written down about, in the order in which they are looked at, as listed when there
+	// were these many rows of voids, and of what is written down.
+	open   []pendingVoid
+	listed [2]uint64
+	// waiting are those that were looked for and not found.
+	waiting map[voidedID]wait
+	// retryAt is when events that were not found are looked for again.
+	retryAt time.Time
 }
 
 // voidedID names an event that is voided.
@@ -68,15 +75,18 @@ type wait struct {
 }
 
 const (
-	// voidBatch bounds the events that are looked up, and written down, at once.
+	// voidBatch bounds the voids whose events are taken out by one batch.
 	voidBatch = 1000
+	// voidShare is the part of the time, one in so many, in which events are looked for that were not found before. A search
+	// reads the index on event_id of all retained rows, or the column where it is for many: for a hundred thousand events it
+	// costs little more than for a thousand, so that all are looked for at once.
+	voidShare = 10
 	// maxVoids bounds the voids that are held in memory. Each source has its share, its newest and its oldest first: what
 	// one sends for events that never come holds up no other, nor its own next void.
 	maxVoids = 100_000
 	// voidRecheck is how often the rollups are asked how far they are when nothing is new.
 	voidRecheck = time.Minute
-	// maxVoidPause bounds the time after which an event that was not there is looked for again. A search reads the
-	// index on event_id of all retained rows.
+	// maxVoidPause bounds the time after which an event that was not there is due to be looked for again.
 	maxVoidPause = 5 * time.Minute
 	// voidTimeout bounds one pass.
 	voidTimeout = 10 * time.Minute
@@ -98,7 +108,7 @@ func NewVoids(cfg VoidsConfig, deps VoidsDeps) (*Voids, error) {
 func (v *Voids) Run(ctx context.Context) error {
 	for pause := v.cfg.Poll; ; {
 		started := time.Now()
-		more, err := v.pass(ctx)
+		more, err := v.pass(ctx, started)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -117,8 +127,8 @@ func (v *Voids) Run(ctx context.Context) error {
 	}
 }
 
-// pass applies what is written down, then writes down what is new. It says whether there is more to do at once.
-func (v *Voids) pass(ctx context.Context) (more bool, err error) {
+// pass applies what is written down, then writes down what is new by now. It says whether there is more to do at once.
+func (v *Voids) pass(ctx context.Context, now time.Time) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, voidTimeout)
 	defer cancel()
 	if v.views == nil {
@@ -135,20 +145,27 @@ func (v *Voids) pass(ctx context.Context) (more bool, err error) {
 	if err := v.apply(ctx, newest); err != nil {
 		return false, err
 	}
-	due, more, err := v.due(ctx, time.Now())
-	if err != nil || len(due) == 0 {
+	if err := v.list(ctx); err != nil {
 		return false, err
 	}
+	due, retry := v.due(now)
+	if len(due) == 0 {
+		return false, nil
+	}
+	started := time.Now()
 	found, err := v.find(ctx, due)
 	if err != nil {
 		return false, err
 	}
-	counted, other := v.decide(due, found, time.Now())
+	counted, other, more := v.decide(due, found, now)
+	if retry && !more {
+		v.retryAt = now.Add(voidShare * time.Since(started))
+	}
 	if err := v.record(ctx, other, 0); err != nil {
 		return false, err
 	}
 	if len(counted) == 0 {
-		return more, nil
+		return false, nil
 	}
 	return true, v.record(ctx, counted, newest+1)
 }
@@ -229,11 +246,15 @@ func (v *Voids) record(ctx context.Context, decisions []decision, batch uint64) 
 			return nil
 		}
 	}
+	var lost []decision
 	for _, d := range decisions {
 		v.metrics.resolved.WithLabelValues(d.outcome).Inc()
 		if d.outcome == voidLost {
-			v.deps.Logger.Warn("a void names an event that did not come", zap.String("source", d.source), zap.String("id", d.id))
+			lost = append(lost, d)
 		}
+	}
+	if len(lost) > 0 {
+		v.deps.Logger.Warn("voids name events that did not come", zap.Int("number", len(lost)), zap.String("source", lost[0].source), zap.String("id", lost[0].id))
 	}
 	return nil
 }

@@ -49,9 +49,17 @@ type foundEvent struct {
 	ready bool
 }
 
-// due lists voids that nothing is written down about and whose event is to be looked for now, and says whether there
-// are more.
-func (v *Voids) due(ctx context.Context, now time.Time) (due []pendingVoid, more bool, err error) {
+// list reads the voids that nothing is written down about, if there is a row more of voids or of what is written down than
+// when they were read last. However many wait for events that never come, they are not read again for that.
+func (v *Voids) list(ctx context.Context) error {
+	var rowsNow [2]uint64
+	err := v.deps.Warehouse.Conn().QueryRow(ctx, "SELECT (SELECT count() FROM register_events WHERE type = 'event.void'), (SELECT count() FROM voided)").Scan(&rowsNow[0], &rowsNow[1])
+	if err != nil {
+		return fmt.Errorf("counting voids: %w", err)
+	}
+	if rowsNow == v.listed {
+		return nil
+	}
 	rows, err := v.deps.Warehouse.Conn().Query(ctx, fmt.Sprintf(`SELECT source, subject, since FROM
 		(SELECT source, subject, min(received_at) AS since FROM register_events
 			WHERE type = 'event.void' AND (source, subject) NOT IN (SELECT source, event_id FROM voided) GROUP BY source, subject)
@@ -59,33 +67,39 @@ func (v *Voids) due(ctx context.Context, now time.Time) (due []pendingVoid, more
 			since, source, subject
 		LIMIT %d`, maxVoids))
 	if err != nil {
-		return nil, false, fmt.Errorf("reading voids: %w", err)
+		return fmt.Errorf("reading voids: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	n, waiting := 0, map[voidedID]wait{} // what is written down by now waits no more
+	var open []pendingVoid
+	waiting := map[voidedID]wait{} // what is written down by now waits no more
 	for rows.Next() {
 		var p pendingVoid
 		if err := rows.Scan(&p.source, &p.id, &p.receivedAt); err != nil {
-			return nil, false, fmt.Errorf("reading voids: %w", err)
+			return fmt.Errorf("reading voids: %w", err)
 		}
-		n++
+		open = append(open, p)
 		if w, ok := v.waiting[p.voidedID]; ok {
 			waiting[p.voidedID] = w
 		}
-		switch {
-		case v.waiting[p.voidedID].until.After(now):
-		case len(due) < voidBatch:
-			due = append(due, p)
-		default:
-			more = true
-		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, false, fmt.Errorf("reading voids: %w", err)
+		return fmt.Errorf("reading voids: %w", err)
 	}
-	v.waiting = waiting
-	v.metrics.pending.Set(float64(n))
-	return due, more, nil
+	v.open, v.waiting, v.listed = open, waiting, rowsNow
+	v.metrics.pending.Set(float64(len(open)))
+	return nil
+}
+
+// due are the voids whose event is to be looked for now: those that were not looked for yet, and when it is time to retry,
+// the others whose pause is over.
+func (v *Voids) due(now time.Time) (due []pendingVoid, retry bool) {
+	retry = !v.retryAt.After(now)
+	for _, p := range v.open {
+		if w, waits := v.waiting[p.voidedID]; !waits || retry && !w.until.After(now) {
+			due = append(due, p)
+		}
+	}
+	return due, retry
 }
 
 // find looks for the events in all raw tables.
@@ -137,9 +151,12 @@ func (v *Voids) find(ctx context.Context, due []pendingVoid) (map[voidedID][]fou
 }
 
 // decide says what becomes of each void: of counted facts what is to be taken out, of others what they are. What is not
-// there yet, or not in its rollups yet, waits.
-func (v *Voids) decide(due []pendingVoid, found map[voidedID][]foundEvent, now time.Time) (counted, other []decision) {
+// there yet, or not in its rollups yet, waits. more says that a batch is full, and the rest is left for the next one.
+func (v *Voids) decide(due []pendingVoid, found map[voidedID][]foundEvent, now time.Time) (counted, other []decision, more bool) {
 	for _, p := range due {
+		if len(counted) >= voidBatch {
+			return counted, other, true
+		}
 		events := found[p.voidedID]
 		ready := len(events) > 0
 		var rows []decision // copies of an event are taken out with it
@@ -171,7 +188,7 @@ func (v *Voids) decide(due []pendingVoid, found map[voidedID][]foundEvent, now t
 			v.waiting[p.voidedID] = wait{pause: pause, until: now.Add(pause)}
 		}
 	}
-	return counted, other
+	return counted, other, false
 }
 
 type voidMetrics struct {

@@ -36,7 +36,7 @@ func newFacts(t *testing.T) *facts {
 		t.Fatal(err)
 	}
 	leaks := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
+	t.Cleanup(func() { goleak.VerifyNone(t, append(enginetest.Goroutines(), leaks)...) })
 	return f
 }
 

@@ -2,12 +2,14 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
+	"ioc.local/ingest/event"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
 )
@@ -25,20 +27,23 @@ type writer struct {
 	store    store
 	calendar *reference.Calendar
 	timeout  time.Duration
-	slots    *semaphore.Weighted
-	// dossiers is held while a range's dossiers are applied: events of one dossier may be in several partitions.
-	dossiers *semaphore.Weighted
-	metrics  *metrics
-	logger   *zap.Logger
+	trust    time.Duration // tokenTrust
+	// now reads the clock that ages of ranges are measured by; only differences count.
+	now     func() time.Time
+	slots   *semaphore.Weighted
+	metrics *metrics
+	logger  *zap.Logger
 }
 
 // write inserts all blocks of a range, then brings the dossiers that it touched up to date. It retries
 // the same blocks until they are in, or until ctx has ended and the attempt under way has failed.
-// report is told each failed attempt, and nil after each success.
-func (w *writer) write(ctx context.Context, c *cut, report func(error)) error {
+// report is told each failed attempt, and nil after each success. own makes sure that the partition is still ours.
+func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) error, report func(error)) error {
 	registers := false
 	for _, block := range c.batch.Blocks() {
-		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.store.Insert(ctx, block, c.pending.Token) })
+		part := w.block(c, block)
+		part.own = own
+		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part) })
 		if err != nil {
 			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
 		}
@@ -53,15 +58,38 @@ func (w *writer) write(ctx context.Context, c *cut, report func(error)) error {
 	if len(touched.Subjects) == 0 && !registers {
 		return nil
 	}
-	if err := w.dossiers.Acquire(ctx, 1); err != nil {
-		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
-	}
-	defer w.dossiers.Release(1)
-	err := w.retry(ctx, "dossier_changes", report, func(ctx context.Context) error { return w.store.ApplyDossiers(ctx, touched) })
+	part := w.dossiers(c, touched)
+	part.own = own
+	err := w.retry(ctx, part.table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part) })
 	if err != nil {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
 	}
 	return nil
+}
+
+// block is the part of a range that goes into a raw table.
+func (w *writer) block(c *cut, block *event.Block) *part {
+	o := &part{table: block.Table, place: c.place(), rows: uint64(block.Rows()), token: c.pending.Token}
+	if block.Table == event.FeedTable { // its rows are sums
+		o.rows = 0
+	}
+	o.insert = func(ctx context.Context, token string) error { return w.store.Insert(ctx, block, token) }
+	o.fill = func(ctx context.Context, lacking []string, token string) error {
+		return w.store.Fill(ctx, lacking, o.place, token)
+	}
+	return o
+}
+
+// dossiers is the part of a range that changes dossiers.
+func (w *writer) dossiers(c *cut, touched warehouse.TouchedDossiers) *part {
+	under := func(token string) warehouse.TouchedDossiers { touched.Token = token; return touched }
+	return &part{
+		table: "dossier_changes", place: c.place(), token: touched.Token, always: true,
+		insert: func(ctx context.Context, token string) error { return w.store.ApplyDossiers(ctx, under(token)) },
+		fill: func(ctx context.Context, lacking []string, token string) error {
+			return w.store.FillDossiers(ctx, under(token), lacking)
+		},
+	}
 }
 
 // retry runs attempt until it succeeds. An error says nothing about what was written, so every attempt
@@ -85,10 +113,16 @@ func (w *writer) retry(ctx context.Context, table string, report func(error), at
 			report(nil)
 			return nil
 		}
+		if stop := new(StoppedError); errors.As(err, &stop) || errors.Is(err, errOwnership) {
+			return err
+		}
 		w.metrics.insertRetries.WithLabelValues(table).Inc()
 		report(fmt.Errorf("ClickHouse: inserting into %s: %w", table, err))
 		w.logger.Warn("insert failed, the partition is held and the same block is sent again",
 			zap.String("table", table), zap.Duration("pause", pause), zap.Error(err))
+		if errors.Is(err, errHalfway) {
+			pause = halfwayPoll
+		}
 		if !sleep(ctx, pause) {
 			return err
 		}

@@ -41,8 +41,8 @@ func TestOverloadMemory(t *testing.T) {
 	seconds := envInt(t, "TEST_OVERLOAD_SECONDS", 20)
 	cfg := defaultConfig()
 	cfg.Ingest.MaxBytes, cfg.Ingest.DuplicateWindow = 1<<20, 100_000
-	c, i := newOutage(t, brokertest.Start(t, chaosTopics), "--ingest.max_bytes", "1048576", "--ingest.duplicate_window", "100000", "--ingest.insert_timeout", "4m")
-	const rate, bytesPerSecond = 5000, 25_000
+	c, i := newOutage(t, brokertest.Start(t, chaosTopics), "--ingest.max_bytes", "1048576", "--ingest.duplicate_window", "100000", "--ingest.insert_timeout", "1m")
+	const rate, bytesPerSecond = 8000, 40_000
 	c.proxy.Limit(bytesPerSecond)
 	watch := i.watch()
 	before := c.eventually("SELECT count() FROM "+rawRows, func(uint64) bool { return true })

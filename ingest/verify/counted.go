@@ -12,7 +12,7 @@ import (
 
 // rowMemory is about what a row takes while it is compared. So many rows, raw and of the rollup, are compared at once as
 // stay in memory, unless a single day has more.
-const rowMemory = 512
+const rowMemory = 1024
 
 // zone is the time zone of days.
 const zone = "'Asia/Ho_Chi_Minh'"
@@ -53,7 +53,7 @@ func (r *run) partial(t target) string {
 	parts := []string{"0"}
 	for _, v := range t.views {
 		if r.forgotten[v.Source] {
-			parts = append(parts, "("+family(t, v)+" AND NOT ("+r.recent(t)+"))")
+			parts = append(parts, "("+t.family(v)+" AND NOT ("+r.recent(t)+"))")
 		}
 	}
 	for _, forgotten := range r.forgotten {
@@ -62,14 +62,6 @@ func (r *run) partial(t target) string {
 		}
 	}
 	return strings.Join(parts, " OR ")
-}
-
-// family is the condition on rows of the target that come from a view.
-func family(t target, v warehouse.RollupView) string {
-	if t.has("family") {
-		return "family = " + quote(v.Source)
-	}
-	return "1"
 }
 
 // slice is a run of days, of which the last is not included; empty is without bound.
@@ -149,13 +141,6 @@ func (r *run) counted(ctx context.Context, t target, into *correction) (Rollup, 
 	if err != nil {
 		return result, err
 	}
-	if into != nil {
-		for _, f := range fills {
-			if f.bound.unclear != "" {
-				return result, &UnderWayError{t.name, f.bound.unclear}
-			}
-		}
-	}
 	cut, err := r.timeSlices(ctx, t, stored)
 	if err != nil {
 		return result, err
@@ -191,6 +176,11 @@ func (r *run) counted(ctx context.Context, t target, into *correction) (Rollup, 
 	if err := r.compare(ctx, compare, &result); err != nil {
 		return result, err
 	}
+	for _, f := range fills {
+		if into != nil && result.Differ > 0 && f.bound.unclear != "" {
+			return result, &UnderWayError{t.name, f.bound.unclear}
+		}
+	}
 	return result, r.scratch.forget(ctx, stored, expected)
 }
 
@@ -207,12 +197,12 @@ type fill struct {
 func (r *run) fills(ctx context.Context, t target, stored string) (fills []fill, err error) {
 	if t.records != "" {
 		f := fill{target: t, family: "1"}
-		f.bound, err = r.bound(ctx, stored, "1")
+		f.bound, err = r.bound(ctx, stored, "1", r.rawEnds())
 		return []fill{f}, err
 	}
 	for _, v := range t.views {
-		f := fill{target: t, view: v, family: family(t, v)}
-		if f.bound, err = r.bound(ctx, stored, f.family); err != nil {
+		f := fill{target: t, view: v, family: t.family(v)}
+		if f.bound, err = r.bound(ctx, stored, f.family, []string{"SELECT topic, partition, offset FROM " + v.Source}); err != nil {
 			return nil, err
 		}
 		if v.Counts() {

@@ -48,11 +48,6 @@ func (r *run) dossiers(ctx context.Context, targets []target, into map[string]*c
 			results[t.name].Problem = problem
 		}
 	}
-	for _, c := range cubes {
-		if into != nil && c.bound.unclear != "" {
-			return nil, &UnderWayError{c.target.name, c.bound.unclear}
-		}
-	}
 	if err := r.evaluate(ctx, cubes, states, results, into); err != nil {
 		return nil, err
 	}
@@ -60,6 +55,9 @@ func (r *run) dossiers(ctx context.Context, targets []target, into map[string]*c
 		r.options.Progress("rollup " + c.target.name)
 		if err := r.cube(ctx, c, into[c.target.name], results[c.target.name]); err != nil {
 			return nil, fmt.Errorf("verifying %s: %w", c.target.name, err)
+		}
+		if into != nil && results[c.target.name].Differ > 0 && c.bound.unclear != "" {
+			return nil, &UnderWayError{c.target.name, c.bound.unclear}
 		}
 	}
 	var all []Rollup
@@ -82,7 +80,7 @@ func (r *run) cubes(ctx context.Context, targets []target) (cubes []cube, proble
 			if c.stored, err = r.scratch.snapshot(ctx, t.name); err != nil {
 				return nil, "", err
 			}
-			if c.bound, err = r.bound(ctx, c.stored, "1"); err != nil {
+			if c.bound, err = r.bound(ctx, c.stored, "1", []string{dossierOffsets}); err != nil {
 				return nil, "", err
 			}
 			overtaken, err := r.overtaken(ctx, c.bound)
@@ -119,15 +117,18 @@ func (r *run) cubes(ctx context.Context, targets []target) (cubes []cube, proble
 	return cubes, "", nil
 }
 
-// overtaken names a range that the bound leaves out and that has its place before one that is in; it is empty when there
-// is none.
+// overtaken names a range that the bound leaves out although one that is in counts it as being there; it is empty when
+// there is none. Ranges that an older version has begun are before all that have a place.
 func (r *run) overtaken(ctx context.Context, b bound) (string, error) {
 	var n uint64
 	var topic string
 	var partition uint32
 	var first uint64
-	err := r.client.Conn().QueryRow(ctx, fmt.Sprintf(`SELECT count(), toString(argMin(topic, number)), argMin(partition, number), argMin(first_offset, number) FROM dossier_order
-		WHERE last_offset + 1 > %[1]s AND number < (SELECT max(number) FROM dossier_order WHERE last_offset + 1 <= %[1]s)`, b.sql())).Scan(&n, &topic, &partition, &first)
+	err := r.client.Conn().QueryRow(ctx, fmt.Sprintf(`WITH (SELECT max(number) FROM dossier_order WHERE last_offset + 1 <= %[1]s) AS newest
+		SELECT count(), toString(argMin(topic, number)), argMin(partition, number), argMin(first_offset, number) FROM
+		(SELECT number, topic, partition, first_offset FROM dossier_order WHERE last_offset + 1 > %[1]s
+			UNION ALL SELECT 0, topic, partition, since FROM dossier_bounds WHERE since >= %[1]s)
+		WHERE number < newest AND %[2]s`, b.sql(), r.live())).Scan(&n, &topic, &partition, &first)
 	if err != nil {
 		return "", fmt.Errorf("reading the order of ranges: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 )
 
 // Statements of the proof, and of a rebuild of everything, stay below a limit that the data is many times larger than.
-// TEST_VERIFY_ROWS is how many authentications there are, 300,000 if it is not set; one more in ten is a step of a
-// dossier. TEST_VERIFY_MEMORY is the limit in MiB, 64 if it is not set.
+// TEST_VERIFY_ROWS is how many authentications there are, 600,000 if it is not set; one more in ten is a step of a
+// dossier. TEST_VERIFY_MEMORY is the limit in MiB, 32 if it is not set.
 func TestMemoryIsBounded(t *testing.T) {
 	number := func(variable string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
@@ -23,7 +24,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		return otherwise
 	}
-	rows, limit := number("TEST_VERIFY_ROWS", 300_000), int64(number("TEST_VERIFY_MEMORY", 64))<<20
+	rows, limit := number("TEST_VERIFY_ROWS", 600_000), int64(number("TEST_VERIFY_MEMORY", 32))<<20
 	w := newWorld(t)
 	const block = 500_000
 	insert := func(statement string) {
@@ -46,6 +47,16 @@ func TestMemoryIsBounded(t *testing.T) {
 		insert(fmt.Sprintf(`INSERT INTO dossier_events (registered_on, subject, occurred_at, type, source, event_id, province, province63, service_id, status, channel, statutory_limit, limit_unit, received_at, record_time, topic, partition, offset)
 			SELECT today() - 1 - dossier %% 400, 'd-' || toString(dossier), now64(3) - 86400 + step * 60, 'dossier.status', '/npsp/H26', 'd-' || toString(number), '79', '79', 'DA06-03', [2, 4, 5, 4, 9, 10][step + 1], 'online', 3, 'working_day',
 				now64(3), now64(3), 'dossier', 0, number FROM (SELECT number, intDiv(number, 6) AS dossier, number %% 6 AS step FROM numbers(%d, %d))`, from, n))
+	}
+	// What is looked at, uncompressed: so much would be in memory if it were not looked at in pieces.
+	size, err := strconv.ParseInt(w.text("SELECT toString(sum(data_uncompressed_bytes)) FROM system.parts WHERE database = currentDatabase() AND active"), 10, 64)
+	if err != nil || size < 3*limit {
+		t.Fatalf("%v, the data is %d MiB, which is not several times the limit of %d MiB", err, size>>20, limit>>20)
+	}
+	t.Logf("%d MiB of data, %d MiB of memory", size>>20, limit>>20)
+	// The limit is one: with hardly any memory no proof is possible.
+	if _, err := verify.Run(t.Context(), w.deps(), verify.Options{Memory: 1 << 20}); err == nil || !strings.Contains(err.Error(), "memory limit exceeded") {
+		t.Errorf("with 1 MiB: %v, want that the limit is exceeded", err)
 	}
 	// The cubes are filled by the rebuild itself, which has to keep within the limit too.
 	for _, rollup := range []string{"auth_minutes", "auth_days"} {

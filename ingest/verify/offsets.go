@@ -93,7 +93,12 @@ func (r *run) offsets(ctx context.Context, committed map[TopicPartition]int64) e
 	if err != nil {
 		return err
 	}
-	found := &faults{hours: map[hourOf]*Hour{}}
+	found, since := &faults{hours: map[hourOf]*Hour{}}, map[TopicPartition]uint64{}
+	add := func(faulty Range) {
+		if !r.absent(faulty, since, extents[faulty.TopicPartition]) {
+			found.add(faulty)
+		}
+	}
 	all := bucketsOf(extents)
 	for from := 0; from < len(all); from += bucketsAtOnce {
 		buckets := all[from:min(from+bucketsAtOnce, len(all))]
@@ -104,15 +109,20 @@ func (r *run) offsets(ctx context.Context, committed map[TopicPartition]int64) e
 			if b.clean() {
 				continue
 			}
+			if _, known := since[b.TopicPartition]; !known && r.givenUp(b.TopicPartition) {
+				if since[b.TopicPartition], err = r.lastRange(ctx, b.TopicPartition, extents[b.TopicPartition]); err != nil {
+					return err
+				}
+			}
 			if b.empty() {
 				near := found.last.Hour
 				if found.last.TopicPartition != b.TopicPartition {
 					near = time.Time{}
 				}
-				found.add(Range{TopicPartition: b.TopicPartition, First: b.first, Last: b.end - 1, Hour: near})
+				add(Range{TopicPartition: b.TopicPartition, First: b.first, Last: b.end - 1, Hour: near})
 				continue
 			}
-			if err := r.examine(ctx, b, found.add); err != nil {
+			if err := r.examine(ctx, b, add); err != nil {
 				return err
 			}
 		}
@@ -144,7 +154,8 @@ func (r *run) extents(ctx context.Context, committed map[TopicPartition]int64) (
 			return err
 		}
 		r.settled[tp] = e.end
-		if offset, ok := committed[tp]; ok {
+		// Nothing is under way in a log that was given up, whatever was committed of it.
+		if offset, ok := committed[tp]; ok && !r.givenUp(tp) {
 			r.settled[tp] = uint64(max(offset, 0))
 			e.end = min(e.end, r.settled[tp])
 		}

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,6 +71,37 @@ func TestOvertakenRange(t *testing.T) {
 	one.next = committed
 	clear(one.seen)
 	one.mustWrite(values...)
+	if r := w.verify(verify.Options{}); !r.OK() {
+		t.Errorf("not ok after the range came in:\n%s", printed(t, r))
+	}
+}
+
+// A range that an older version has begun is before all that have a place: while it is not in, what the cubes hold of
+// later ones cannot be judged.
+func TestOvertakenRangeOfAnOlderVersion(t *testing.T) {
+	w := newWorld(t)
+	one, two := w.stream("overlap", 0, 0), w.stream("overlap", 1, 0)
+	one.mustWrite(one.stepsOf(5)...)
+	w.exec("TRUNCATE TABLE dossier_order") // an older version had none
+	first, values := one.next, one.stepsOf(10)
+	one.only = "dossier_events"
+	if err := one.write(t.Context(), values...); !errors.Is(err, errDied) {
+		t.Fatal(err)
+	}
+	w.exec(fmt.Sprintf("INSERT INTO dossier_bounds (topic, partition, since, others) VALUES ('overlap', 0, %d, [('overlap', 0, %[1]d)])", first))
+	if r := w.verify(verify.Options{Patience: time.Millisecond}); !r.OK() {
+		t.Errorf("nothing has come after it, and not ok:\n%s", printed(t, r))
+	}
+	two.mustWrite(two.stepsOf(10)...)
+	r := w.verify(verify.Options{Patience: time.Millisecond})
+	if text := printed(t, r); r.OK() || !strings.Contains(text, fmt.Sprintf("the range of overlap/0 from offset %d has been under way", first)) || differing(r) != "" {
+		t.Errorf("a range under way was judged:\n%s", text)
+	}
+	one.only, one.next = "", first
+	clear(one.seen)
+	one.mustWrite(values...)
+	one.mustWrite(one.stepsOf(10)...)
+	two.mustWrite(two.stepsOf(10)...)
 	if r := w.verify(verify.Options{}); !r.OK() {
 		t.Errorf("not ok after the range came in:\n%s", printed(t, r))
 	}

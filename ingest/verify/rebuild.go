@@ -30,7 +30,7 @@ type UnderWayError struct {
 
 // Error says what to do.
 func (e *UnderWayError) Error() string {
-	return fmt.Sprintf("%s cannot be rebuilt while rows of %s are under way, since its position there is damaged: run `ioc pause`, wait until `ioc verify` names no range under way, rebuild, and run `ioc resume`", e.Rollup, e.What)
+	return fmt.Sprintf("%s cannot be rebuilt while rows of %s are under way, since nothing says which of them it has counted: with ingestion running, run `ioc pause --reason …`, which lets it finish what it has begun, then rebuild, and run `ioc resume`", e.Rollup, e.What)
 }
 
 // rebuild brings rollups to what their raw rows give, and says how many rows of each were put right.
@@ -54,6 +54,15 @@ func (r *run) rebuild(ctx context.Context, targets []target) (map[string]uint64,
 	for _, t := range targets {
 		if problem := t.problem(r.catalog); problem != "" {
 			return nil, fmt.Errorf("%s cannot be rebuilt: %s", t.name, problem)
+		}
+	}
+	r.options.Progress("rebuild: what is under way")
+	if err := r.settle(ctx); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(targets, target.dossiers) {
+		if err := r.placeLeftBehind(ctx); err != nil {
+			return nil, err
 		}
 	}
 	for round := 1; len(targets) > 0; round++ {

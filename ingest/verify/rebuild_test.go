@@ -235,7 +235,7 @@ func TestRebuildWaitsForWhatIsUnderWay(t *testing.T) {
 	w.exec("INSERT INTO auth_days (topic, partition, position) VALUES ('mixed', 0, 1000000000)")
 	w.exec("INSERT INTO skipped_offsets (topic, partition, first_offset, last_offset, kind, received_at) SELECT 'mixed', 0, 5000, 5000, 'gap', now64(3)")
 	_, err := verify.Run(t.Context(), verify.Deps{Client: w.db.Client, Calendar: w.calendar,
-		Committed: func(context.Context) (map[verify.TopicPartition]int64, error) { return w.committed, nil }}, verify.Options{Rebuild: []string{"auth_days"}})
+		Committed: func(context.Context) (map[verify.TopicPartition]int64, error) { return w.committed, nil }}, verify.Options{Rebuild: []string{"auth_days"}, Patience: time.Millisecond})
 	var underWay *verify.UnderWayError
 	if !errors.As(err, &underWay) || !strings.Contains(err.Error(), "ioc pause") {
 		t.Errorf("got %v, want that rows are under way", err)
@@ -253,7 +253,7 @@ func TestRebuildIsKilled(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	damaged := []string{"auth_minutes", "auth_days", "source_activity", "dossier_days", "dossier_state"}
 	unfinished, took := 0, 5*time.Second
-	for round := 0; round < 6; round++ {
+	for round := 0; round < 4; round++ {
 		for _, statement := range []string{
 			"ALTER TABLE auth_minutes DELETE WHERE topic = '' AND province = '01' SETTINGS mutations_sync = 2",
 			"INSERT INTO auth_days SELECT * FROM auth_days FINAL WHERE topic = ''",

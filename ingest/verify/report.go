@@ -24,6 +24,10 @@ type Report struct {
 	// Ranges are the first missing and doubled ranges; RangesMore counts the others that were found.
 	Ranges     []Range `json:"ranges"`
 	RangesMore int     `json:"ranges_more"`
+	// LeftBehind are logs that were given up in the middle of a range, by topic and partition.
+	LeftBehind []LeftBehind `json:"left_behind"`
+	// Unplaced are dossier events of such logs that ranges to come would not count as being there.
+	Unplaced []Unplaced `json:"unplaced"`
 	// Identities is about events that are there more than once.
 	Identities Identities `json:"identities"`
 	// Voids is about counted facts that an event.void names.
@@ -78,6 +82,26 @@ type Range struct {
 	Doubled bool `json:"doubled"`
 	// Tables are those that hold a doubled range.
 	Tables string `json:"tables,omitempty"`
+}
+
+// LeftBehind is the last range of a log that was given up (ioc topics adopt) with a part of it inserted. What is there
+// counts. What is absent is not missing from the tables: it was never in them, and nothing of that log comes any more.
+type LeftBehind struct {
+	TopicPartition
+	// First and Last bound the range as far as there are rows, both included.
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+	// Absent is how many of its offsets are in no table.
+	Absent uint64 `json:"absent"`
+}
+
+// Unplaced is a log that was given up with dossier events that have no place in the order in which ranges of dossiers
+// count: dossiers with later events would be counted without them. A rebuild of the rollups of dossiers gives them one.
+type Unplaced struct {
+	TopicPartition
+	// First is the first offset without a place, End the offset after the last.
+	First uint64 `json:"first"`
+	End   uint64 `json:"end"`
 }
 
 // Identities counts events, by (source, id), that are there more than once.
@@ -140,7 +164,7 @@ func (r *Report) OK() bool {
 			return false
 		}
 	}
-	return r.Identities.Repeated == 0 && r.Identities.Doubled == 0 && r.Voids.Overdue == 0 && r.Voids.Behind == 0
+	return len(r.Unplaced) == 0 && r.Identities.Repeated == 0 && r.Identities.Doubled == 0 && r.Voids.Overdue == 0 && r.Voids.Behind == 0
 }
 
 // Print writes the report as an aligned table.
@@ -161,6 +185,13 @@ func (r *Report) Print(w io.Writer) error {
 		row("PARTITION", "HOUR OF RECEIPT", "ACCEPTED", "REJECTED", "DUPLICATE", "GAP", "MISSING", "DOUBLED", "RESULT")
 		for _, h := range r.Hours {
 			row(h.name(), h.clock(), h.Accepted, h.Rejected, h.Duplicates, h.Gaps, h.Missing, h.Doubled, verdict(h.Missing == 0 && h.Doubled == 0))
+		}
+		row("")
+	}
+	if len(r.LeftBehind) > 0 {
+		row("GIVEN UP IN THE MIDDLE OF", "FIRST", "LAST", "THERE", "ABSENT", "RESULT")
+		for _, l := range r.LeftBehind {
+			row(l.name(), l.First, l.Last, l.Last-l.First+1-l.Absent, l.Absent, remark(l.Absent))
 		}
 		row("")
 	}
@@ -206,6 +237,7 @@ func (r *Report) PrintJSON(w io.Writer) error {
 	// An empty list is [], for those who read it.
 	out.Partitions, out.Hours = append([]Partition{}, out.Partitions...), append([]Hour{}, out.Hours...)
 	out.Ranges, out.Rollups = append([]Range{}, out.Ranges...), append([]Rollup{}, out.Rollups...)
+	out.LeftBehind, out.Unplaced = append([]LeftBehind{}, out.LeftBehind...), append([]Unplaced{}, out.Unplaced...)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(out); err != nil {
@@ -231,6 +263,9 @@ func (r *Report) printFaults(b *strings.Builder) {
 	}
 	if r.RangesMore > 0 {
 		fmt.Fprintf(b, "  and %d more ranges\n", r.RangesMore)
+	}
+	for _, u := range r.Unplaced {
+		fmt.Fprintf(b, "  %s: its log was given up in the middle of a range of dossier events, offsets %d to %d at most; ioc verify --rebuild dossier_state,dossier_days,dossier_deadlines,dossier_savings lets dossiers with later events count them\n", u.name(), u.First, u.End-1)
 	}
 	if n := r.Identities.Repeated; n > 0 {
 		fmt.Fprintf(b, "  %d identities are twice in one partition: rows were inserted beside the protocol, or the duplicate window is too small\n", n)

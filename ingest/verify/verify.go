@@ -72,7 +72,8 @@ type Options struct {
 	Rebuild []string
 	// Memory is what one statement may take in ClickHouse, in bytes; 0 is 1 GiB.
 	Memory int64
-	// Patience is how long ranges of dossiers that others have overtaken are waited for; 0 is 30 seconds.
+	// Patience is how long is waited for ranges of dossiers that others have overtaken, and before a rebuild for all that
+	// is under way; 0 is 30 seconds.
 	Patience time.Duration
 	// Progress is told each step before it is taken. It may be nil.
 	Progress func(step string)
@@ -94,6 +95,12 @@ type run struct {
 	horizon string
 	// settled is, by partition, the offset below which everything has been inserted everywhere.
 	settled map[TopicPartition]uint64
+	// committed is Deps.Committed.
+	committed func(ctx context.Context) (map[TopicPartition]int64, error)
+	// stuck are the partitions of which a rebuild found rows under way that were not settled in the time that it waited.
+	stuck map[TopicPartition]bool
+	// newest is the incarnation that a log has come to, of those that were ever given up for another one.
+	newest map[TopicPartition]uint32
 	// forgotten are the raw tables that have, or may have, dropped rows that their rollups still count.
 	forgotten map[string]bool
 	report    *Report
@@ -113,7 +120,7 @@ func Run(ctx context.Context, deps Deps, options Options) (report *Report, err e
 	if options.Patience == 0 {
 		options.Patience = defaultPatience
 	}
-	r := &run{client: deps.Client, calendar: deps.Calendar, options: options, cutoff: options.Now.Add(-retained)}
+	r := &run{client: deps.Client, calendar: deps.Calendar, committed: deps.Committed, options: options, cutoff: options.Now.Add(-retained)}
 	if !options.Since.IsZero() {
 		if len(options.Rebuild) > 0 {
 			return nil, errors.New("a rebuild looks at all that is retained: it cannot be limited to a time")
@@ -137,6 +144,9 @@ func Run(ctx context.Context, deps Deps, options Options) (report *Report, err e
 		}
 	}
 	if r.catalog, err = readCatalog(ctx, deps.Client); err != nil {
+		return nil, err
+	}
+	if err := r.readGivenUp(ctx); err != nil {
 		return nil, err
 	}
 	rebuild, err := r.named(options.Rebuild)
@@ -164,6 +174,9 @@ func Run(ctx context.Context, deps Deps, options Options) (report *Report, err e
 	}
 	rebuilt, err := r.rebuild(ctx, rebuild)
 	if err != nil {
+		return nil, err
+	}
+	if r.report.Unplaced, err = r.unplaced(ctx); err != nil {
 		return nil, err
 	}
 	options.Progress("voids")

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,56 +70,83 @@ const insertDossierChanges = ` (registered_on, subject, sign, version, accepted_
 // Any number of processes may apply ranges at once. The differences are those of one order, and add up to the whole
 // whatever order they arrive in; meanwhile a dossier of which two ranges are under way may be counted amiss.
 func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers) error {
-	mine := fmt.Sprintf("topic = %s AND partition = %d", quote(touched.Topic), touched.Partition)
-	fresh := fmt.Sprintf("%s AND offset >= %d", mine, touched.First)
+	var batch driver.Batch
+	defer func() {
+		if batch != nil {
+			_ = batch.Close()
+		}
+	}()
+	changed, err := touched.changes(ctx, client, func() (appender, error) {
+		var err error
+		batch, err = client.Conn().PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(InsertSettings(touched.Token))), "INSERT INTO dossier_changes"+insertDossierChanges)
+		return batch, err
+	})
+	if err != nil || !changed {
+		return err
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("inserting dossier changes: %w", err)
+	}
+	return nil
+}
+
+// appender takes rows of dossier_changes.
+type appender interface{ Append(values ...any) error }
+
+// changes computes the rows of dossier_changes of a range, and appends them to what open gives. It reports whether there
+// are any.
+func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func() (appender, error)) (bool, error) {
+	mine := fmt.Sprintf("topic = %s AND partition = %d", quote(t.Topic), t.Partition)
+	fresh := fmt.Sprintf("%s AND offset >= %d", mine, t.First)
 	var newVoids string
-	if touched.Registers {
-		newVoids = voids(fmt.Sprintf("%s AND offset <= %d", fresh, touched.Last))
+	if t.Registers {
+		newVoids = voids(fmt.Sprintf("%s AND offset <= %d", fresh, t.Last))
 		var n uint64
 		if err := client.Conn().QueryRow(ctx, "SELECT count() FROM ("+newVoids+")").Scan(&n); err != nil {
-			return fmt.Errorf("counting the voids of the range: %w", err)
+			return false, fmt.Errorf("counting the voids of the range: %w", err)
 		}
 		if n == 0 {
 			newVoids = ""
 		}
 	}
-	if len(touched.Subjects) == 0 && newVoids == "" {
-		return nil
+	if len(t.Subjects) == 0 && newVoids == "" {
+		return false, nil
 	}
-	others, err := takePlace(ctx, client, touched)
+	others, err := takePlace(ctx, client, t)
+	if errors.Is(err, errCounted) {
+		return false, nil
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if newVoids != "" {
 		// After the place is taken: what is before it is there to be found.
-		if err := touched.addVoided(ctx, client, newVoids); err != nil {
-			return err
+		if err := t.addVoided(ctx, client, newVoids); err != nil {
+			return false, err
 		}
 	}
 	keys, err := ext.NewTable("touched", ext.Column("registered_on", "Date"), ext.Column("subject", "String"))
 	if err != nil {
-		return fmt.Errorf("building the table of touched dossiers: %w", err)
+		return false, fmt.Errorf("building the table of touched dossiers: %w", err)
 	}
-	for i, subject := range touched.Subjects {
-		if err := keys.Append(time.Unix(int64(touched.RegisteredOn[i])*86400, 0).UTC(), subject); err != nil {
-			return fmt.Errorf("building the table of touched dossiers: %w", err)
+	for i, subject := range t.Subjects {
+		if err := keys.Append(time.Unix(int64(t.RegisteredOn[i])*86400, 0).UTC(), subject); err != nil {
+			return false, fmt.Errorf("building the table of touched dossiers: %w", err)
 		}
 	}
-	bound := fmt.Sprintf("if(%s, offset <= %d, %s)", mine, touched.Last, others)
+	bound := fmt.Sprintf("if(%s, offset <= %d, %s)", mine, t.Last, others)
 	rows, err := client.Conn().Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(keys)),
 		dossierEvents(fresh, bound, "(registered_on, subject) IN (SELECT registered_on, subject FROM touched)"))
 	if err != nil {
-		return fmt.Errorf("reading the events of touched dossiers: %w", err)
+		return false, fmt.Errorf("reading the events of touched dossiers: %w", err)
 	}
-	batch, err := client.Conn().PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(InsertSettings(touched.Token))),
-		"INSERT INTO dossier_changes"+insertDossierChanges)
+	to, err := open()
 	if err != nil {
 		_ = rows.Close()
-		return fmt.Errorf("preparing the dossier changes: %w", err)
+		return false, fmt.Errorf("preparing the dossier changes: %w", err)
 	}
-	defer func() { _ = batch.Close() }()
-	changes := changeWriter{batch: batch, topic: touched.Topic, partition: touched.Partition, position: touched.Last + 1}
-	latest, err := evaluateDossiers(rows, touched.Calendar, func(registeredOn time.Time, subject string, before, after *dossier.State) error {
+	changes := changeWriter{to: to, topic: t.Topic, partition: t.Partition, position: t.Last + 1}
+	latest, err := evaluateDossiers(rows, t.Calendar, func(registeredOn time.Time, subject string, before, after *dossier.State) error {
 		if before != nil {
 			if err := changes.append(registeredOn, subject, -1, before); err != nil {
 				return err
@@ -127,17 +155,14 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 		return changes.append(registeredOn, subject, 1, after)
 	})
 	if err != nil {
-		return fmt.Errorf("evaluating touched dossiers: %w", err)
+		return false, fmt.Errorf("evaluating touched dossiers: %w", err)
 	}
 	// A row of no sign changes no count. It leaves the position, also of a range that has nothing but a void of an
 	// event to come, and the time of events that were voided before they came.
 	if err := changes.append(time.Unix(0, 0).UTC(), "", 0, &dossier.State{Latest: latest}); err != nil {
-		return err
+		return false, err
 	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("inserting dossier changes: %w", err)
-	}
-	return nil
+	return true, nil
 }
 
 // addVoided adds the dossiers of the events that the query names.
@@ -177,32 +202,34 @@ func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.
 		return fmt.Errorf("reading dossier events: %w", err)
 	}
 	changes := changeWriter{topic: "-"} // an empty topic is that of counts in the rollups
+	var batch driver.Batch
 	defer func() {
-		if changes.batch != nil {
-			_ = changes.batch.Close()
+		if batch != nil {
+			_ = batch.Close()
 		}
 	}()
 	send := func() error {
-		if changes.batch == nil || changes.batch.Rows() == 0 {
+		if batch == nil || batch.Rows() == 0 {
 			return nil
 		}
-		if err := changes.batch.Send(); err != nil {
+		if err := batch.Send(); err != nil {
 			return fmt.Errorf("inserting dossier states: %w", err)
 		}
-		changes.batch = nil
+		batch = nil
 		return nil
 	}
 	_, err = evaluateDossiers(rows, calendar, func(registeredOn time.Time, subject string, _, after *dossier.State) error {
-		if changes.batch == nil {
+		if batch == nil {
 			var err error
-			if changes.batch, err = client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+insertDossierChanges); err != nil {
+			if batch, err = client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+insertDossierChanges); err != nil {
 				return fmt.Errorf("preparing dossier states: %w", err)
 			}
+			changes.to = batch
 		}
 		if err := changes.append(registeredOn, subject, 1, after); err != nil {
 			return err
 		}
-		if changes.batch.Rows() >= recomputeRows {
+		if batch.Rows() >= recomputeRows {
 			return send()
 		}
 		return nil
@@ -272,14 +299,14 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 
 // changeWriter appends rows of dossier_changes to a batch.
 type changeWriter struct {
-	batch     driver.Batch
+	to        appender
 	topic     string
 	partition uint32
 	position  uint64
 }
 
 func (w *changeWriter) append(registeredOn time.Time, subject string, sign int8, s *dossier.State) error {
-	err := w.batch.Append(registeredOn, subject, sign, s.Version, time.UnixMilli(s.Accepted), time.UnixMilli(s.Ended), s.EndStatus,
+	err := w.to.Append(registeredOn, subject, sign, s.Version, time.UnixMilli(s.Accepted), time.UnixMilli(s.Ended), s.EndStatus,
 		time.UnixMilli(s.Saved), time.UnixMilli(s.Due), time.UnixMilli(s.Overdue), s.Supplements, s.SupplementMillis,
 		s.Province, s.Province63, s.Agency, s.Service, s.Level, s.Channel, s.Portal, w.topic, w.partition, w.position, time.UnixMilli(s.Latest))
 	if err != nil {

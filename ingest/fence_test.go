@@ -1,0 +1,199 @@
+package ingest_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"ioc.local/ingest"
+	"ioc.local/ingest/verify"
+)
+
+// oldRange is a range that was recorded so long ago that ClickHouse has forgotten its token.
+type oldRange struct {
+	topic    string
+	dossiers bool
+	// inserted says that it was inserted; views did not exist then, and after is done to what is there of it.
+	inserted bool
+	views    []string
+	after    string
+}
+
+// of is how many events are in the topic before the range, in it, and after it.
+const of = 20
+
+// fenced is a world in which ClickHouse remembers no token: what is sent again is new to it.
+type fenced struct {
+	*harness
+	cfg ingest.Config
+}
+
+func newFenced(t *testing.T, ranges ...oldRange) *fenced {
+	topics := map[string]int{"dead": 1}
+	for _, r := range ranges {
+		topics[r.topic] = 1
+	}
+	f := &fenced{harness: newHarness(t, topics)}
+	for _, table := range []string{"auth_attempts", "auth_days", "auth_minutes", "source_activity", "dossier_events", "dossier_days", "dossier_deadlines", "dossier_savings", "feed_quality", "skipped_offsets"} {
+		f.exec("ALTER TABLE " + table + " MODIFY SETTING non_replicated_deduplication_window = 0")
+	}
+	for n, r := range ranges {
+		f.prepare(1000*n, r)
+	}
+	f.cfg = f.config()
+	for _, r := range ranges {
+		f.cfg.Topics = append(f.cfg.Topics, r.topic)
+	}
+	f.cfg.InsertTimeout = time.Second
+	return f
+}
+
+// prepare leaves behind what a process that was killed in the middle of a range has left; from numbers the events.
+func (f *fenced) prepare(from int, r oldRange) {
+	f.t.Helper()
+	f.produce(from, r)
+	f.ingest(r.topic, of)
+	f.produce(from+of, r)
+	clock := uint64(time.Now().UnixMilli())
+	if r.inserted {
+		texts := make([]string, len(r.views))
+		for i, view := range r.views {
+			if err := f.db.Client.Conn().QueryRow(f.t.Context(), "SHOW CREATE TABLE "+view).Scan(&texts[i]); err != nil {
+				f.t.Fatal(err)
+			}
+			f.exec("DROP VIEW " + view)
+		}
+		f.ingest(r.topic, 2*of)
+		table := "auth_attempts"
+		if r.dossiers {
+			table = "dossier_events"
+		}
+		clock = f.count("SELECT toUInt64(toUnixTimestamp64Milli(any(received_at))) FROM " + table + " WHERE topic = '" + r.topic + "' AND offset >= " + fmt.Sprint(of))
+		if n := f.count("SELECT uniqExact(received_at) FROM " + table + " WHERE topic = '" + r.topic + "'"); n != 2 {
+			f.t.Fatalf("what are to be two ranges of %s are %d", r.topic, n)
+		}
+		for _, text := range texts {
+			f.exec(text)
+		}
+	}
+	if r.after != "" {
+		f.exec(r.after)
+	}
+	f.produce(from+2*of, r)
+	f.commit(r.topic, of, fmt.Sprintf(`{"ioc":1,"pending":{"last":%d,"clock":%d,"contract":3,"window":500000,"token":"%s/0/%d-%d"}}`,
+		2*of-1, clock, r.topic, of, 2*of-1))
+}
+
+func (f *fenced) produce(from int, r oldRange) {
+	var messages []kafka.Message
+	for n := from; n < from+of; n++ {
+		if r.dossiers {
+			messages = append(messages, f.dossier(n/2, 1+n%2, f.base.Add(time.Duration(n%1000)*time.Second)))
+		} else {
+			messages = append(messages, f.auth(n))
+		}
+	}
+	f.send(r.topic, messages...)
+}
+
+// ingest ingests what is in a topic, as one range.
+func (f *fenced) ingest(topic string, end int64) {
+	f.t.Helper()
+	i, err := ingest.New(f.config(topic), f.deps())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	stop := f.start(i)
+	waitPosition(f.t, i, end)
+	stop()
+}
+
+// finish starts an ingester that finds ranges of which all tokens are forgotten.
+func (f *fenced) finish() (i *ingest.Ingester, stop func()) {
+	f.t.Helper()
+	i, err := ingest.New(f.cfg, f.deps())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	i.TrustNoToken()
+	return i, f.start(i)
+}
+
+func (f *fenced) exec(statement string) {
+	f.t.Helper()
+	if err := f.db.Client.Conn().Exec(f.t.Context(), statement); err != nil {
+		f.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// verify proves that everything is there once, after the rollups were rebuilt if that is asked for.
+func (f *fenced) verify(rebuild ...string) {
+	f.t.Helper()
+	report, err := verify.Run(f.t.Context(), verify.Deps{Client: f.db.Client, Calendar: f.data.Calendar()}, verify.Options{Rebuild: rebuild})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if !report.OK() && len(rebuild) == 0 {
+		var text strings.Builder
+		_ = report.Print(&text)
+		f.t.Errorf("not everything is there once:\n%s", &text)
+	}
+}
+
+// waitAll polls until all partitions have come to the position.
+func waitAll(t *testing.T, i *ingest.Ingester, position int64) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		partitions := i.Status().Partitions
+		if len(partitions) > 0 && !slices.ContainsFunc(partitions, func(p ingest.PartitionStatus) bool { return p.Position < position }) {
+			return
+		}
+	}
+	t.Fatalf("not every partition is at %d: %+v", position, i.Status())
+}
+
+// TestForgottenTokens finishes ranges whose tokens are forgotten and that had landed as far as an insert can end: not at all,
+// wholly, without some of the rollups or all of them, with some of the rows.
+func TestForgottenTokens(t *testing.T) {
+	authViews := []string{"auth_activity_mv", "auth_days_mv", "auth_minutes_mv"}
+	f := newFenced(t,
+		oldRange{topic: "nothing"},
+		oldRange{topic: "everything", inserted: true},
+		oldRange{topic: "no-days", inserted: true, views: []string{"auth_days_mv"}},
+		oldRange{topic: "no-rollup", inserted: true, views: authViews},
+		oldRange{topic: "some-rows", inserted: true, views: authViews, after: "DELETE FROM auth_attempts WHERE topic = 'some-rows' AND offset >= 30"},
+		oldRange{topic: "no-dossiers", dossiers: true},
+		oldRange{topic: "all-dossiers", dossiers: true, inserted: true},
+		oldRange{topic: "no-cube", dossiers: true, inserted: true, views: []string{"dossier_days_mv", "dossier_state_mv"}},
+		oldRange{topic: "no-cubes", dossiers: true, inserted: true, views: []string{"dossier_days_mv", "dossier_deadlines_mv", "dossier_savings_mv", "dossier_state_mv"}},
+	)
+	i, stop := f.finish()
+	waitAll(t, i, 3*of)
+	stop()
+	f.verify()
+}
+
+// TestTornRange stops at a range of which rows are missing while rollups have counted it: nothing says what to do about it.
+// The commands that it names resolve it.
+func TestTornRange(t *testing.T) {
+	f := newFenced(t, oldRange{topic: "auth", inserted: true, after: "DELETE FROM auth_attempts WHERE offset >= 30"})
+	i, stop := f.finish()
+	problem := waitState(t, i, ingest.Stopped)
+	if want := "range 20..39 of auth/0 is in auth_attempts with 10 rows of 20 (rollups that have it: 3 of 3)"; !strings.Contains(problem, want) {
+		t.Fatalf("it says %q, want %q", problem, want)
+	}
+	_, remedy, _ := strings.Cut(problem, "remove it with: ")
+	statement, command, _ := strings.Cut(remedy, "; and then: ")
+	if command != "ioc verify --rebuild all" {
+		t.Fatalf("the second command is %q", command)
+	}
+	f.exec(statement)
+	f.verify(verify.All)
+	waitPosition(t, i, 3*of)
+	stop()
+	f.verify()
+}

@@ -1,0 +1,222 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
+)
+
+// dossierState is the view that keeps a row for each dossier. The newest row replaces the others, so to fill it again
+// changes nothing, and it has no position to say what it holds.
+const dossierState = "dossier_state_mv"
+
+// feedQuality is a rollup that ingestion fills itself, without a view.
+const feedQuality = "feed_quality"
+
+// Range names offsets of a partition.
+type Range struct {
+	// Topic is the incarnation name that the rows of the range carry.
+	Topic string
+	// Partition is the Kafka partition.
+	Partition uint32
+	// First and Last bound the offsets, both included.
+	First, Last uint64
+}
+
+// rows is the condition on rows of the range in a table whose rows name their offsets by the columns.
+func (r Range) rows(first, last string) string {
+	return fmt.Sprintf("topic = %s AND partition = %d AND %s >= %d AND %s <= %d", quote(r.Topic), r.Partition, first, r.First, last, r.Last)
+}
+
+// Landed is what ClickHouse holds of a block that may have been inserted before.
+type Landed struct {
+	// Rows is how many rows of the range are in the table itself; 0 where nothing is stored in it.
+	Rows uint64
+	// Holding and Lacking are the views behind the table whose rollups have counted the range, and those whose have not.
+	Holding, Lacking []string
+	// UnderWay tells whether ClickHouse works on an insert of the range.
+	UnderWay bool
+}
+
+// LandedOf looks what is there of a range's block for a table; token is what inserts of the range have. It does not ask what ClickHouse remembers of tokens: the
+// rows name their offsets, and each rollup says how far it has come in each partition. It is right as long as the ranges
+// of a partition are inserted one after the other.
+func LandedOf(ctx context.Context, client *Client, table string, r Range, token string) (Landed, error) {
+	var landed Landed
+	if err := underWay(ctx, client, token, &landed.UnderWay); err != nil {
+		return landed, err
+	}
+	first, last, stored, err := offsetsOf(ctx, client, table)
+	if err != nil {
+		return landed, err
+	}
+	if stored {
+		if err := client.Conn().QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+r.rows(first, last)).Scan(&landed.Rows); err != nil {
+			return landed, fmt.Errorf("looking for rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
+		}
+	}
+	views, err := behind(ctx, client, table)
+	if err != nil {
+		return landed, err
+	}
+	if table == feedQuality {
+		views = append(views, RollupView{Name: feedQuality, Target: feedQuality})
+	}
+	for _, v := range views {
+		position, err := v.position(ctx, client, r)
+		if err != nil {
+			return landed, err
+		}
+		if position > r.First {
+			landed.Holding = append(landed.Holding, v.Name)
+		} else {
+			landed.Lacking = append(landed.Lacking, v.Name)
+		}
+	}
+	return landed, nil
+}
+
+// FillRollup lets a view count a range that its rollup lacks, from the rows in the table that it sees. It goes in as one
+// part or not at all.
+func FillRollup(ctx context.Context, client *Client, view string, r Range, token string) error {
+	views, err := RollupViews(ctx, client)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(views, func(v RollupView) bool { return v.Name == view })
+	if i < 0 {
+		return fmt.Errorf("filling a rollup: there is no view %s", view)
+	}
+	first, last, _, err := offsetsOf(ctx, client, views[i].Source)
+	if err != nil {
+		return err
+	}
+	return views[i].fill(ctx, client, "SELECT * FROM "+views[i].Source+" WHERE "+r.rows(first, last), token)
+}
+
+// RemoveRange takes the rows of a range out of a table, if there are fewer than whole; rollups behind it keep what they
+// have. It returns when the rows are gone.
+func RemoveRange(ctx context.Context, client *Client, table string, r Range, whole uint64) error {
+	first, last, stored, err := offsetsOf(ctx, client, table)
+	if err != nil || !stored {
+		return err
+	}
+	settings := clickhouse.Settings{"lightweight_deletes_sync": 2, "mutations_sync": 2}
+	if err := client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)),
+		fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s AND (SELECT count() FROM %[1]s WHERE %[2]s) < %[3]d", table, r.rows(first, last), whole)); err != nil {
+		return fmt.Errorf("removing rows of %s/%d from %s: %w", r.Topic, r.Partition, table, err)
+	}
+	return nil
+}
+
+// fill inserts what the view makes of rows into its rollup.
+func (v RollupView) fill(ctx context.Context, client *Client, rows, token string) error {
+	settings := InsertSettings(token)
+	settings["deduplicate_insert_select"] = "force_enable"
+	settings["max_threads"] = 1 // so that it is one block
+	settings["max_insert_threads"] = 1
+	err := client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), "INSERT INTO "+v.Target+" ("+strings.Join(v.Columns, ", ")+") "+v.Over(rows))
+	if err != nil {
+		return fmt.Errorf("filling %s: %w", v.Target, err)
+	}
+	return nil
+}
+
+// underWay finds out whether an insert with the token, or with one that begins with it, runs.
+func underWay(ctx context.Context, client *Client, token string, is *bool) error {
+	err := client.Conn().QueryRow(ctx, "SELECT count() > 0 FROM system.processes WHERE query_kind = 'Insert' AND startsWith(Settings['insert_deduplication_token'], ?)", token).Scan(is)
+	if err != nil {
+		return fmt.Errorf("looking for inserts under way: %w", err)
+	}
+	return nil
+}
+
+// behind are the views that count what is inserted into a table, with positions.
+func behind(ctx context.Context, client *Client, table string) ([]RollupView, error) {
+	views, err := RollupViews(ctx, client)
+	return slices.DeleteFunc(views, func(v RollupView) bool {
+		return v.Source != table || v.Over("") == "" || !slices.Contains(v.Columns, "position")
+	}), err
+}
+
+// position is the offset that the rollup has come to in the range's partition, 0 where it has not begun.
+func (v RollupView) position(ctx context.Context, client *Client, r Range) (position uint64, err error) {
+	query := fmt.Sprintf("SELECT max(p.position) FROM %s AS p WHERE p.topic = %s AND p.partition = %d", v.Target, quote(r.Topic), r.Partition)
+	if slices.Contains(v.Columns, "family") {
+		query += " AND p.family = " + quote(v.Source)
+	}
+	if err := client.Conn().QueryRow(ctx, query).Scan(&position); err != nil {
+		return 0, fmt.Errorf("reading the position of %s: %w", v.Target, err)
+	}
+	return position, nil
+}
+
+// offsetsOf names the columns of a table that bound the offsets of a row; a table without storage has none.
+func offsetsOf(ctx context.Context, client *Client, table string) (first, last string, stored bool, err error) {
+	var names []string
+	err = client.Conn().QueryRow(ctx, `SELECT groupArray(name) FROM system.columns WHERE database = currentDatabase() AND table = ?
+		AND name IN ('offset', 'first_offset', 'last_offset', 'record_offset')`, table).Scan(&names)
+	if err != nil {
+		return "", "", false, fmt.Errorf("reading the columns of %s: %w", table, err)
+	}
+	for _, pair := range [][2]string{{"first_offset", "last_offset"}, {"record_offset", "record_offset"}, {"offset", "offset"}} {
+		if slices.Contains(names, pair[0]) {
+			return pair[0], pair[1], true, nil
+		}
+	}
+	return "", "", false, nil
+}
+
+// FillDossiers completes an ApplyDossiers that ClickHouse may have the token of no more: it fills the rollups of the
+// views, which lack the range, and the state of dossiers, which does not say. Each goes in as one part or not at all.
+func FillDossiers(ctx context.Context, client *Client, touched TouchedDossiers, views []string) error {
+	all, err := RollupViews(ctx, client)
+	if err != nil {
+		return err
+	}
+	columns, err := changeColumns(ctx, client)
+	if err != nil {
+		return err
+	}
+	changes, err := ext.NewTable("changes", columns...)
+	if err != nil {
+		return fmt.Errorf("building the table of dossier changes: %w", err)
+	}
+	changed, err := touched.changes(ctx, client, func() (appender, error) { return changes, nil })
+	if err != nil || !changed {
+		return err
+	}
+	for _, v := range all {
+		if slices.Contains(views, v.Name) || v.Name == dossierState {
+			if err := v.fill(clickhouse.Context(ctx, clickhouse.WithExternalTable(changes)), client, "SELECT * FROM changes", touched.Token); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// changeColumns are the columns of dossier_changes.
+func changeColumns(ctx context.Context, client *Client) (columns []func(*ext.Table) error, err error) {
+	rows, err := client.Conn().Query(ctx, "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = 'dossier_changes' ORDER BY position")
+	if err != nil {
+		return nil, fmt.Errorf("reading the columns of dossier_changes: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var name, kind string
+		if err := rows.Scan(&name, &kind); err != nil {
+			return nil, fmt.Errorf("reading the columns of dossier_changes: %w", err)
+		}
+		columns = append(columns, ext.Column(name, column.Type(kind)))
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading the columns of dossier_changes: %w", err)
+	}
+	return columns, nil
+}
