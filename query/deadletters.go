@@ -275,7 +275,9 @@ func letterProblem(ctx context.Context, err error) *problem {
 	var selection *deadletter.SelectionError
 	switch {
 	case errors.As(err, &selection):
-		return badParameter(selection.Filter, selection.Detail)
+		p := badParameter(selection.Filter, selection.Detail)
+		p.Detail = selection.Error() // what it says of a filter is not always about its value
+		return p
 	case errors.Is(err, deadletter.ErrNoLetter):
 		return notFound(deadletter.ErrNoLetter.Error())
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), !warehouse.Retryable(err) && !errors.Is(err, deadletter.ErrKafka):

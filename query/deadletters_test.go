@@ -170,6 +170,9 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("%s: %+v", query, p)
 		}
 	}
+	if p, want := w.problem(w.get("/api/v1/dead-letters?reason=x"), 400, "parameter"), `reason: there is no reason "x"`; p.Detail != want {
+		t.Errorf("the detail is %q, want %q", p.Detail, want)
+	}
 
 	const path = "/api/v1/dead-letters/ioc.a.v1/0/"
 	w.audited()
