@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/spf13/cobra"
 
 	"ioc.local/internal/reference"
@@ -131,6 +132,13 @@ func decide(cmd *cobra.Command, args []string, flags decisionFlags, decision war
 			partition := uint32(flags.partition)
 			decision.Partition = &partition
 		}
+		if decision.Paused && decision.Partition != nil {
+			if err := checkPartition(ctx, cfg, decision.Topic, int(flags.partition)); errors.As(err, new(*usageError)) {
+				return err
+			} else if err != nil { // a pause may be what an operator does about that
+				fmt.Fprintf(cmd.ErrOrStderr(), "note: whether there is a partition %d is not known: %v\n", flags.partition, err)
+			}
+		}
 		recorded, err := warehouse.DecidePause(ctx, client, decision)
 		if err != nil {
 			return err
@@ -148,6 +156,33 @@ func decide(cmd *cobra.Command, args []string, flags decisionFlags, decision war
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace("It goes on with: ioc resume "+recorded.Scope()))
 		return err
 	})
+}
+
+// checkPartition makes sure that a partition exists. Its error is a mistake of the command line if it does not.
+func checkPartition(ctx context.Context, cfg Config, topic string, partition int) error {
+	to, err := cfg.Kafka.cluster()
+	if err != nil {
+		return err
+	}
+	transport := to.Transport("ioc-pause")
+	defer transport.CloseIdleConnections()
+	answer, err := to.Client(transport, checkTimeout).Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return fmt.Errorf("asking %v for the partitions of %s: %w", cfg.Kafka.Brokers, topic, err)
+	}
+	for _, t := range answer.Topics {
+		switch n := len(t.Partitions); {
+		case errors.Is(t.Error, kafka.UnknownTopicOrPartition):
+			return &usageError{fmt.Errorf("--partition: there is no partition %d: the topic %s does not exist in Kafka", partition, topic)}
+		case t.Error != nil:
+			return fmt.Errorf("asking for the partitions of %s: %w", topic, t.Error)
+		case partition >= n && n == 1:
+			return &usageError{fmt.Errorf("--partition: there is no partition %d: %s has the partition 0 only", partition, topic)}
+		case partition >= n:
+			return &usageError{fmt.Errorf("--partition: there is no partition %d: %s has the partitions 0 to %d", partition, topic, n-1)}
+		}
+	}
+	return nil
 }
 
 // decisionScope names what a decision is about, for people.

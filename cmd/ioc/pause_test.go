@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"ioc.local/internal/broker/brokertest"
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/enginetest"
 )
@@ -19,11 +21,12 @@ func TestPauseAndResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("IOC_CLICKHOUSE_PASSWORD", db.Engine.Password())
+	broker := brokertest.Start(t, map[string]int{"ioc.data.v1": 4, "ioc.dossier.v1": 1})
 	ioc := func(args ...string) (string, error) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		return execute(ctx, append(args, "--clickhouse.addr", db.Engine.Addr(), "--clickhouse.database", db.Database)...)
+		return execute(ctx, append(args, "--kafka.brokers", broker, "--clickhouse.addr", db.Engine.Addr(), "--clickhouse.database", db.Database)...)
 	}
 	says := func(pattern string, args ...string) {
 		t.Helper()
@@ -59,6 +62,9 @@ func TestPauseAndResume(t *testing.T) {
 	wrong(`does not read the topic "ioc.data"`, "pause", "ioc.data", "--reason", "x")
 	wrong("--partition needs a topic", "pause", "--partition", "1", "--reason", "x")
 	wrong("there is no partition -2", "pause", "ioc.data.v1", "--partition", "-2", "--reason", "x")
+	wrong("there is no partition 4: ioc.data.v1 has the partitions 0 to 3", "pause", "ioc.data.v1", "--partition", "4", "--reason", "x")
+	wrong("there is no partition 1: ioc.dossier.v1 has the partition 0 only", "pause", "ioc.dossier.v1", "--partition", "1", "--reason", "x")
+	wrong("there is no partition 0: the topic ioc.programme.v1 does not exist in Kafka", "pause", "ioc.programme.v1", "--partition", "0", "--reason", "x")
 	wrong("one line", "pause", "--reason", "a\nb")
 	wrong("--list shows every decision", "pause", "ioc.data.v1", "--list")
 	wrong("at most 1", "resume", "a", "b")
@@ -67,4 +73,19 @@ func TestPauseAndResume(t *testing.T) {
 	if after, err := warehouse.Pauses(t.Context(), db.Client); err != nil || len(after) != len(pauses) {
 		t.Errorf("mistakes left decisions: %v %v", after, err)
 	}
+
+	// While Kafka does not answer, what it cannot say does not keep an operator from deciding.
+	broker = silent(t)
+	says(`^note: whether there is a partition 4 is not known: [^\n]+\nIngestion of ioc.data.v1/4 is paused`, "pause", "ioc.data.v1", "--partition", "4", "--reason", "the broker is down")
+}
+
+// silent is an address at which nobody listens.
+func silent(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
 }

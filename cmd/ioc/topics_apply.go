@@ -65,7 +65,8 @@ func newTopicsPrint() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "print", Short: "Print the topics, settings and permissions that ioc needs", Args: exactly(0),
-		Long: `Prints what Kafka must hold for this configuration, without asking Kafka. --output yaml is for programs, such as those that
+		Long: `Prints what Kafka must hold for this configuration, without asking Kafka; ioc check says where a topic is otherwise, as
+one that is compacted (cleanup.policy=compact). --output yaml is for programs, such as those that
 keep a cluster's topics in version control; ioc topics apply makes it so.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, wanted, err := flags.plan(cmd)

@@ -16,6 +16,7 @@ import (
 
 	"ioc.local/ingest"
 	"ioc.local/ingest/event"
+	"ioc.local/internal/broker/brokertest"
 	"ioc.local/internal/broker/kafkatest"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/topics"
@@ -171,5 +172,42 @@ func sendTwo(t *testing.T, cfg Config) {
 		time.Now().Format("2006-01-02T15:04:05.000-07:00"))
 	if err := w.WriteMessages(t.Context(), kafka.Message{Value: []byte(good)}, kafka.Message{Value: []byte("no json")}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCheckFindsLimitsAndCompaction: ioc check tells of settings of a topic of events by which events are lost.
+func TestCheckFindsLimitsAndCompaction(t *testing.T) {
+	cfg := defaultConfig()
+	cfg.Kafka.Brokers = []string{brokertest.Start(t, nil)}
+	args := []string{"--replication-factor", "1", "--kafka.brokers", cfg.Kafka.Brokers[0]}
+	if _, err := execute(t.Context(), append([]string{"topics", "apply"}, args...)...); err != nil {
+		t.Fatal(err)
+	}
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	set := func(key, value string) {
+		t.Helper()
+		answer, err := (&kafka.Client{Addr: kafka.TCP(cfg.Kafka.Brokers...), Transport: transport}).IncrementalAlterConfigs(t.Context(), &kafka.IncrementalAlterConfigsRequest{
+			Resources: []kafka.IncrementalAlterConfigsRequestResource{{ResourceType: kafka.ResourceTypeTopic, ResourceName: "ioc.data.v1",
+				Configs: []kafka.IncrementalAlterConfigsRequestConfig{{Name: key, Value: value, ConfigOperation: kafka.ConfigOperationSet}}}},
+		})
+		if err != nil || answer.Resources[0].Error != nil {
+			t.Fatal(err, answer)
+		}
+	}
+	if found, err := checkKafka(t.Context(), cfg); err != nil || strings.Contains(found, "ioc.data.v1") {
+		t.Errorf("ioc check says %q, %v of topics as they should be", found, err)
+	}
+	set("retention.bytes", "1073741824")
+	if found, err := checkKafka(t.Context(), cfg); err != nil || !strings.Contains(found, "note    Kafka: topic ioc.data.v1 keeps 1073741824 bytes of each partition only (retention.bytes)") {
+		t.Errorf("ioc check says %q, %v of a limit in bytes", found, err)
+	}
+	set("cleanup.policy", "compact,delete")
+	if _, err := checkKafka(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "topic ioc.data.v1 has cleanup.policy=compact,delete: compaction drops all but the newest event of a subject, also unread ones, and a partition stops") {
+		t.Errorf("ioc check says %v of compaction", err)
+	}
+	printed, err := execute(t.Context(), "topics", "print")
+	if err != nil || strings.Count(printed, "compaction would drop events of the same subject, unread ones too") != len(cfg.Kafka.Topics) {
+		t.Errorf("ioc topics print says nothing of compaction: %v\n%s", err, printed)
 	}
 }

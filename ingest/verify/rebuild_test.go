@@ -333,7 +333,7 @@ func (w *world) ready() {
 func TestRebuildsAtOnce(t *testing.T) {
 	w := filled(t)
 	good := w.rollups()
-	for range 3 {
+	for range 2 {
 		w.exec("INSERT INTO auth_minutes SELECT * FROM auth_minutes WHERE topic = ''")
 		w.exec("ALTER TABLE dossier_savings DELETE WHERE 1 SETTINGS mutations_sync = 2")
 		var group errgroup.Group
@@ -380,7 +380,7 @@ func TestRebuildWhileRowsAreInserted(t *testing.T) {
 		})
 	}
 	stopVoids := w.startVoids()
-	for range 3 {
+	for range 2 {
 		for _, statement := range []string{
 			"INSERT INTO auth_minutes (minute, province, n) VALUES (now(), '01', 5)",
 			"INSERT INTO auth_days SELECT * REPLACE (toUInt64(0) AS position) FROM auth_days WHERE topic = '' LIMIT 3",

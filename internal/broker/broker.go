@@ -210,8 +210,9 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 		b.err = err
 		close(b.stopped)
 	}()
+	var pause time.Duration
 	for first := true; ; first = false {
-		again, err := b.serve(ctx, first)
+		again, held, err := b.serve(ctx, first, pause)
 		if err != nil || !again {
 			return err
 		}
@@ -221,14 +222,31 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 		if b.ln, err = listen(b.bound); err != nil {
 			return err
 		}
+		pause = nextPause(pause, held)
 	}
 }
 
-// serve runs kfake until the context ends, or until it has to start again because the disk had refused a write.
-func (b *Broker) serve(ctx context.Context, first bool) (again bool, err error) {
+// A disk that takes what is tried, and then refuses again, must not make the broker do nothing but start: after a start
+// that did not hold for long, the next one waits, twice as long each time. Meanwhile records and commits are refused.
+const (
+	minRestartPause = time.Second
+	maxRestartPause = time.Minute
+)
+
+// nextPause is the least time from a start to the next one, after a start that waited for pause and held for so long.
+func nextPause(pause, held time.Duration) time.Duration {
+	if held >= maxRestartPause {
+		return minRestartPause
+	}
+	return min(max(2*pause, minRestartPause), maxRestartPause)
+}
+
+// serve runs kfake until the context ends, or until it has to start again because the disk had refused a write, but not
+// before pause is over. held is how long the disk was well.
+func (b *Broker) serve(ctx context.Context, first bool, pause time.Duration) (again bool, held time.Duration, err error) {
 	cluster, err := kfake.NewCluster(b.options()...)
 	if err != nil {
-		return false, fmt.Errorf("starting the broker on data directory %q: %w", b.cfg.Dir, err)
+		return false, 0, fmt.Errorf("starting the broker on data directory %q: %w", b.cfg.Dir, err)
 	}
 	defer cluster.Close()
 	if b.cfg.Dir != "" {
@@ -238,15 +256,15 @@ func (b *Broker) serve(ctx context.Context, first bool) (again bool, err error) 
 		for _, t := range b.cfg.Topics {
 			if err := ensureTopic(ctx, cluster, b.Addr(), t); err != nil {
 				if ctx.Err() != nil {
-					return false, nil
+					return false, 0, nil
 				}
-				return false, err
+				return false, 0, err
 			}
 			if err := setRetention(ctx, b.Addr(), t); err != nil {
 				if ctx.Err() != nil {
-					return false, nil
+					return false, 0, nil
 				}
-				return false, err
+				return false, 0, err
 			}
 		}
 	}
@@ -255,12 +273,14 @@ func (b *Broker) serve(ctx context.Context, first bool) (again bool, err error) 
 		close(b.ready)
 	}
 	b.log.Info("broker ready", zap.String("addr", b.Addr()), zap.String("dir", b.cfg.Dir), zap.Int("topics", len(b.cfg.Topics)))
-	return b.watch(ctx, cluster), nil
+	again, held = b.watch(ctx, cluster, pause)
+	return again, held, nil
 }
 
 // watch applies the retention and looks at the disk until the context ends. It returns true when the broker is to start
-// again.
-func (b *Broker) watch(ctx context.Context, cluster *kfake.Cluster) (again bool) {
+// again, and how long the disk was well before.
+func (b *Broker) watch(ctx context.Context, cluster *kfake.Cluster, pause time.Duration) (again bool, held time.Duration) {
+	started := time.Now()
 	retention, disk := time.NewTicker(retentionInterval), time.NewTicker(diskInterval)
 	defer retention.Stop()
 	defer disk.Stop()
@@ -273,15 +293,17 @@ func (b *Broker) watch(ctx context.Context, cluster *kfake.Cluster) (again bool)
 			if (before == nil) != (problem == nil) {
 				b.log.Warn("the room on the broker's disk", zap.NamedError("problem", problem))
 			}
-			if problem != nil && b.room.mendable() {
+			if problem == nil {
+				held = time.Since(started)
+			} else if time.Since(started) >= pause && b.room.mendable() {
 				b.log.Warn("the broker writes its state anew and starts again", zap.Error(problem))
 				b.room.renew()
-				return true
+				return true, held
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return false, held
 		case <-disk.C:
 		case <-retention.C:
 			cluster.ApplyRetention()

@@ -99,7 +99,7 @@ func (a *Admin) more(cfg Config, t Topic, has int) Change {
 // compactedText is about a topic of events that is compacted. To end that would delete all records that are older than the
 // topic's retention, which compaction does not use, and which may not have been read.
 func compactedText(topic, policy string) string {
-	return fmt.Sprintf("topic %s has %s=%s: compaction drops all but the newest event of a subject, also unread ones; once everything is read and %s is long enough, end it with: kafka-configs.sh --alter --topic %s --add-config %s=%s",
+	return fmt.Sprintf("topic %s has %s=%s: compaction drops all but the newest event of a subject, also unread ones, and a partition stops when it drops some of a range that is formed again; once everything is read and %s is long enough, end it with: kafka-configs.sh --alter --topic %s --add-config %s=%s",
 		topic, cleanupPolicy, policy, retention, topic, cleanupPolicy, deletes)
 }
 

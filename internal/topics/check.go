@@ -57,6 +57,10 @@ func (a *Admin) Check(ctx context.Context, cfg Config) (dangers, notes []string,
 		case !letters && kept >= 0 && keeps < minRetention:
 			dangers = append(dangers, fmt.Sprintf("topic %s keeps events for %s only: when ingestion is down for longer they are lost; mend it with: ioc topics apply", name, keeps))
 		}
+		if size, err := strconv.ParseInt(has[retentionBytes], 10, 64); err == nil && size >= 0 && !letters {
+			notes = append(notes, fmt.Sprintf("topic %s keeps %d bytes of each partition only (%s): when more arrives while ingestion is down the oldest events are lost, however young they are; lift the limit with: kafka-configs.sh --alter --topic %s --add-config %s=-1",
+				name, size, retentionBytes, name, retentionBytes))
+		}
 		if size, err := strconv.ParseInt(has[maxMessage], 10, 64); err == nil && size < eventBytes {
 			notes = append(notes, fmt.Sprintf("topic %s takes batches of %d bytes only (%s): larger ones are refused to their producers; ioc topics apply allows %d", name, size, maxMessage, eventBytes))
 		}

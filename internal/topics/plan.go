@@ -16,6 +16,7 @@ import (
 const (
 	cleanupPolicy  = "cleanup.policy"
 	retention      = "retention.ms"
+	retentionBytes = "retention.bytes"
 	maxMessage     = "max.message.bytes"
 	timestampType  = "message.timestamp.type"
 	logAppendTime  = "LogAppendTime"
@@ -129,7 +130,7 @@ func Wanted(cfg Config) Plan {
 		plan.Topics = append(plan.Topics, Topic{
 			Name: name, Purpose: "events, read by ioc", Partitions: cfg.Partitions, Replication: cfg.Replication,
 			Settings: []Setting{
-				{Key: cleanupPolicy, Value: deletes, Why: "compaction would drop events of the same subject"},
+				{Key: cleanupPolicy, Value: deletes, Why: "compaction would drop events of the same subject, unread ones too"},
 				{Key: retention, Value: milliseconds(cfg.Retention), AtLeast: true, Why: "longer than ingestion may be down"},
 				{Key: maxMessage, Value: strconv.Itoa(eventBytes), AtLeast: true, Why: "producers send batches"},
 				{Key: timestampType, Value: logAppendTime, Why: "retention counts from arrival, whatever producers' clocks say"},

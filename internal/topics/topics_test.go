@@ -124,7 +124,7 @@ func testApply(t *testing.T, addr string) {
 	}
 
 	// Somebody else changes settings.
-	for _, s := range []topics.Setting{{Key: "cleanup.policy", Value: "compact"}, {Key: "retention.ms", Value: "3600000"}, {Key: "message.timestamp.type", Value: "CreateTime"}, {Key: "max.message.bytes", Value: "1000"}} {
+	for _, s := range []topics.Setting{{Key: "cleanup.policy", Value: "compact"}, {Key: "retention.ms", Value: "3600000"}, {Key: "message.timestamp.type", Value: "CreateTime"}, {Key: "retention.bytes", Value: "5000000"}, {Key: "max.message.bytes", Value: "1000"}} {
 		if err := topics.Set(t.Context(), admin, "new", s); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,8 @@ func testApply(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	for _, found := range []struct{ in, want string }{
-		{strings.Join(dangers, "\n"), "topic new has cleanup.policy=compact: compaction drops all but the newest event of a subject, also unread ones; once everything is read"},
+		{strings.Join(dangers, "\n"), "topic new has cleanup.policy=compact: compaction drops all but the newest event of a subject, also unread ones, and a partition stops when it drops some of a range that is formed again; once everything is read"},
+		{strings.Join(notes, "\n"), "topic new keeps 5000000 bytes of each partition only (retention.bytes): when more arrives while ingestion is down the oldest events are lost, however young they are; lift the limit with: kafka-configs.sh --alter --topic new --add-config retention.bytes=-1"},
 		{strings.Join(dangers, "\n"), "topic new keeps events for 1h0m0s only: when ingestion is down for longer they are lost; mend it with: ioc topics apply"},
 		{strings.Join(notes, "\n"), "topic dead keeps payloads of rejected records for 720h0m0s; 168h0m0s were configured"},
 		{strings.Join(notes, "\n"), "retention goes by producers' clocks (message.timestamp.type=CreateTime) in new"},

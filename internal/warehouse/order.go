@@ -20,6 +20,27 @@ const (
 	orderRivals = 1000
 )
 
+// cubes are the rollups that the differences of dossiers go into. Each says itself how far it has come.
+var cubes = []string{"dossier_days", "dossier_deadlines", "dossier_savings"}
+
+// errCounted says that a range is in every cube, although its place is forgotten.
+var errCounted = errors.New("the range is in every rollup")
+
+// ForgottenPlaceError says that a range of dossier events had a place in the order which is remembered no more, and that
+// some rollups hold the range and others do not. What it adds to these cannot be told from the order any more.
+type ForgottenPlaceError struct {
+	// Token names the range.
+	Token string
+	// Lacking are the rollups that do not hold it.
+	Lacking []string
+}
+
+// Error says how the rollups are brought to hold the range; then it is not applied again.
+func (e *ForgottenPlaceError) Error() string {
+	return fmt.Sprintf("the range %s is not in %s, its place in the order of dossier events is forgotten, and others came after it: run `ioc pause --reason …`, stop ingestion, run `ioc verify --at-rest --rebuild dossier_state,%s`, start ingestion, and run `ioc resume`",
+		e.Token, strings.Join(e.Lacking, " and "), strings.Join(cubes, ","))
+}
+
 // reached is how far the order has come in a partition: all ranges below the offset have a place.
 type reached struct {
 	topic     string
@@ -64,11 +85,12 @@ func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) (st
 		}
 		after := newest.after()
 		if slices.ContainsFunc(after, func(r reached) bool { return touched.owns(r) && r.position > touched.First }) {
-			// It has a place, or had one: after a week it is forgotten.
+			// It has a place, or had one that is forgotten: then nothing says any more what its difference was.
 			before, found, err := placeOf(ctx, client, touched)
 			if err != nil || found {
 				return touched.others(before), err
 			}
+			return "", forgotten(ctx, client, touched)
 		}
 		if err := take(ctx, client, touched, newest.number+1, after); err != nil {
 			return "", err
@@ -81,21 +103,145 @@ func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) (st
 	return "", fmt.Errorf("taking a place for range %s: %d others were faster, one after the other", touched.Token, orderRivals)
 }
 
-// newestPlace is the last of the order. Before the first there are the positions that the cubes have come to.
+// forgotten says what a range is that had a place which is remembered no more: errCounted, or a ForgottenPlaceError. A
+// cube holds a whole range or nothing of it.
+func forgotten(ctx context.Context, client *Client, touched TouchedDossiers) error {
+	problem := &ForgottenPlaceError{Token: touched.Token}
+	for _, cube := range cubes {
+		var position uint64
+		err := client.Conn().QueryRow(ctx, "SELECT max(c.position) FROM "+cube+" AS c WHERE day = toDate(0) AND topic = ? AND partition = ?", touched.Topic, touched.Partition).Scan(&position)
+		if err != nil {
+			return fmt.Errorf("reading whether %s has range %s: %w", cube, touched.Token, err)
+		}
+		if position <= touched.First {
+			problem.Lacking = append(problem.Lacking, cube)
+		}
+	}
+	if len(problem.Lacking) == 0 {
+		return errCounted
+	}
+	return problem
+}
+
+// Placed gives the offset below which all dossier events and voids of a partition have a place in the order of ranges:
+// whatever is applied from now on counts them as being there.
+func Placed(ctx context.Context, client *Client, topic string, partition uint32) (uint64, error) {
+	newest, err := newestPlace(ctx, client)
+	if err != nil {
+		return 0, err
+	}
+	return positionIn(newest.after(), topic, partition), nil
+}
+
+// PlaceLeftBehind gives the rows that a partition holds below the offset end, and that nobody will apply any more, a place
+// in the order of ranges: whatever is applied from then on counts them as being there. It does not add them to the
+// rollups. The log of the partition must have been given up, so that no range of it comes any more.
+func PlaceLeftBehind(ctx context.Context, client *Client, topic string, partition uint32, end uint64) error {
+	for range orderRivals {
+		newest, err := newestPlace(ctx, client)
+		if err != nil {
+			return err
+		}
+		after := newest.after()
+		first := positionIn(after, topic, partition)
+		if first >= end {
+			return nil
+		}
+		left := TouchedDossiers{Topic: topic, Partition: partition, First: first, Last: end - 1, Token: fmt.Sprintf("%s/%d/%d-%d", topic, partition, first, end-1)}
+		if err := take(ctx, client, left, newest.number+1, after); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("taking a place for what %s/%d has left behind: %d others were faster, one after the other", topic, partition, orderRivals)
+}
+
+// newestPlace is the last of the order. Before the first there is what older versions have applied or begun.
 func newestPlace(ctx context.Context, client *Client) (place, error) {
 	var p place
 	var before []map[string]any
 	err := client.Conn().QueryRow(ctx, "SELECT number, before, topic, partition, last_offset + 1 FROM dossier_order ORDER BY number DESC LIMIT 1").
 		Scan(&p.number, &before, &p.at.topic, &p.at.partition, &p.at.position)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = client.Conn().QueryRow(ctx, `SELECT CAST(groupArray((topic, partition, position)), 'Array(Tuple(topic String, partition UInt32, position UInt64))') FROM
-			(SELECT topic, partition, max(dossier_days.position) AS position FROM dossier_days WHERE day = toDate(0) AND topic != '' AND NOT startsWith(topic, '~') GROUP BY topic, partition)`).Scan(&before)
+		p.before, err = begun(ctx, client)
+		return p, err
 	}
 	if err != nil {
 		return place{}, fmt.Errorf("reading the order of ranges: %w", err)
 	}
 	p.before = positions(before)
 	return p, nil
+}
+
+// begun are the positions before the first place: those that the cubes have come to, and where an older version has begun
+// a range of which they lack something, the end of that range. It is finished by what that version has recorded of it,
+// which has none of the ranges that take places.
+func begun(ctx context.Context, client *Client) ([]reached, error) {
+	// First the ends, then the cubes. A range that is in no cube by then was not finished before, so nothing of its
+	// partition came after it; one that is in a cube ends where that cube says.
+	ends, err := reachedBy(ctx, client, `SELECT topic, partition, max(offset) + 1 FROM (
+			SELECT topic, partition, offset FROM dossier_events WHERE (topic, partition) IN (SELECT topic, partition FROM dossier_bounds)
+			UNION ALL SELECT topic, partition, offset FROM register_events WHERE type = 'event.void' AND (topic, partition) IN (SELECT topic, partition FROM dossier_bounds))
+		GROUP BY topic, partition`)
+	if err != nil {
+		return nil, err
+	}
+	since, err := reachedBy(ctx, client, "SELECT topic, partition, max(since) FROM dossier_bounds GROUP BY topic, partition")
+	if err != nil {
+		return nil, err
+	}
+	var parts []string
+	for _, cube := range cubes {
+		parts = append(parts, "SELECT topic, partition, c.position AS at FROM "+cube+" AS c WHERE day = toDate(0) AND topic != '' AND NOT startsWith(topic, '~')")
+	}
+	all, err := reachedBy(ctx, client, "SELECT topic, partition, max(at) FROM ("+strings.Join(parts, " UNION ALL ")+") GROUP BY topic, partition")
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range since {
+		end := positionIn(ends, r.topic, r.partition)
+		i := slices.IndexFunc(all, func(a reached) bool { return a.topic == r.topic && a.partition == r.partition })
+		switch {
+		case i < 0:
+			all = append(all, reached{r.topic, r.partition, end})
+		case all[i].position <= r.position:
+			all[i].position = max(all[i].position, end)
+		}
+	}
+	return all, nil
+}
+
+// reachedBy runs a query that gives positions.
+func reachedBy(ctx context.Context, client *Client, query string) (found []reached, err error) {
+	rows, err := client.Conn().Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("reading how far dossiers have come: %w", err)
+	}
+	defer func() {
+		if closeErr := rows.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("reading how far dossiers have come: %w", closeErr)
+		}
+	}()
+	for rows.Next() {
+		var r reached
+		if err := rows.Scan(&r.topic, &r.partition, &r.position); err != nil {
+			return nil, fmt.Errorf("reading how far dossiers have come: %w", err)
+		}
+		found = append(found, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading how far dossiers have come: %w", err)
+	}
+	return found, nil
+}
+
+// positionIn is the position of a partition among others, 0 where it has none.
+func positionIn(all []reached, topic string, partition uint32) uint64 {
+	for _, r := range all {
+		if r.topic == topic && r.partition == partition {
+			return r.position
+		}
+	}
+	return 0
 }
 
 // placeOf reads the positions that the range found when it took its place.
@@ -140,9 +286,10 @@ func take(ctx context.Context, client *Client, touched TouchedDossiers, number u
 	return nil
 }
 
-// forgetPlaces drops the partitions of dossier_order of which all places are old. The newest stays, however old it is.
+// forgetPlaces drops the partitions of dossier_order of which all places are old. The newest stays, however old it is, and
+// so does the newest of each Kafka partition, whose range may not be applied yet.
 func forgetPlaces(ctx context.Context, client *Client, newest uint64) error {
-	rows, err := client.Conn().Query(ctx, fmt.Sprintf("SELECT DISTINCT intDiv(number, %d) AS part FROM dossier_order GROUP BY part HAVING max(taken_at) < now() - INTERVAL %d DAY AND max(number) < %d",
+	rows, err := client.Conn().Query(ctx, fmt.Sprintf("SELECT DISTINCT intDiv(number, %d) AS part FROM dossier_order GROUP BY part HAVING max(taken_at) < now() - INTERVAL %d DAY AND max(number) < %d AND part NOT IN (SELECT intDiv(max(number), %[1]d) FROM dossier_order GROUP BY topic, partition)",
 		orderPart, orderKept, newest-1))
 	if err != nil {
 		return fmt.Errorf("looking for old places in the order: %w", err)

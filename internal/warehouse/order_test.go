@@ -1,14 +1,18 @@
 package warehouse_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ioc.local/internal/warehouse"
 )
 
 // byPartition are the spans of each partition, in order.
@@ -175,15 +179,182 @@ func TestOrderBeginsAndForgets(t *testing.T) {
 		w.load(s)
 		w.mustApply(s)
 	}
-	// The next number is the last of its hundred thousand; what is before is old.
-	exec("ALTER TABLE dossier_order UPDATE taken_at = now() - INTERVAL 8 DAY WHERE 1 SETTINGS mutations_sync = 2")
-	exec("INSERT INTO dossier_order (number, topic, partition, first_offset, last_offset, before, taken_at) SELECT 199999, topic, partition, first_offset, last_offset, before, now() - INTERVAL 8 DAY FROM dossier_order ORDER BY number DESC LIMIT 1")
-	for _, s := range spans[len(spans)-3:] {
+	// All places are old, and the next number is the first of the next hundred thousand: the newest of a partition may be that
+	// of a range which is not applied yet, so it stays, and what is beside it.
+	const old = "ALTER TABLE dossier_order UPDATE taken_at = now() - INTERVAL 8 DAY WHERE 1 SETTINGS mutations_sync = 2"
+	const further = "INSERT INTO dossier_order (number, topic, partition, first_offset, last_offset, before, taken_at) SELECT %d - row_number() OVER (ORDER BY number DESC), topic, partition, first_offset, last_offset, before, now() - INTERVAL 8 DAY FROM (SELECT * FROM dossier_order ORDER BY number DESC LIMIT %s)"
+	numbers := func() string {
+		return text(t, w.db.Client, "SELECT arrayStringConcat(arraySort(groupArray(number)), ' ') FROM (SELECT toString(number) AS number FROM dossier_order)")
+	}
+	exec(old)
+	exec(fmt.Sprintf(further, 100000, "1"))
+	rest := spans[len(spans)-3:]
+	w.load(rest[0])
+	w.mustApply(rest[0])
+	if left := numbers(); !strings.HasPrefix(left, "1 ") || !strings.Contains(left, " 99999") {
+		t.Errorf("places %s are left, want all", left)
+	}
+	// The next ones of all partitions are in a later hundred thousand.
+	exec(fmt.Sprintf(further, 200000, "1 BY topic, partition"))
+	for _, s := range rest[1:] {
 		w.load(s)
 		w.mustApply(s)
 	}
 	w.check(dossiers)
-	if numbers := text(t, w.db.Client, "SELECT arrayStringConcat(arraySort(groupArray(toString(number))), ' ') FROM dossier_order"); numbers != "199999 200000 200001 200002" {
-		t.Errorf("places %s are left", strings.TrimSpace(numbers))
+	if left := numbers(); !strings.HasPrefix(left, "100000 19999") || !strings.HasSuffix(left, " 199999 200000 200001") {
+		t.Errorf("places %s are left", left)
+	}
+}
+
+// A program was replaced by a newer one while it was applying a range, and partitions are taken up by the newer one in any
+// order. The range is finished by what the older one has recorded of it, and counts as being there for all others.
+func TestUpgradeInTheMiddleOfARange(t *testing.T) {
+	for name, begin := range map[string]func(w *world, s span){
+		"recorded":     func(*world, span) {},
+		"half applied": func(w *world, s span) { w.mustFail(s) },
+		"applied":      func(w *world, s span) { w.mustApply(s) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			r := rand.New(rand.NewPCG(10, 26))
+			dossiers := randomDossiers(r, 50)
+			var single [][]dossierEvent
+			single, w.voided = withVoids(r, dossiers)
+			spans := logs(r, single, 3, 30)
+			half := len(spans) / 2
+			for _, s := range spans[:half] {
+				w.load(s)
+				w.mustApply(s)
+			}
+			exec := func(statement string) {
+				if err := w.db.Client.Conn().Exec(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			exec("TRUNCATE TABLE dossier_order") // an older version had none
+			s := spans[half]
+			w.load(s)
+			exec(fmt.Sprintf(`INSERT INTO dossier_bounds (topic, partition, since, others) SELECT '%s', %d, %d, groupArray((topic, partition, position)) FROM
+				(SELECT topic, partition, max(dossier_days.position) AS position FROM dossier_days WHERE day = toDate(0) AND topic != '' GROUP BY topic, partition)`, s.topic, s.partition, s.first))
+			begin(w, s)
+			var own, others []span
+			for _, next := range spans[half+1:] {
+				if next.logOf == s.logOf {
+					own = append(own, next)
+				} else {
+					others = append(others, next)
+				}
+			}
+			for _, next := range others[:len(others)/2] {
+				w.load(next)
+				w.mustApply(next)
+			}
+			w.mustApply(s)
+			for i, next := range others[len(others)/2:] {
+				w.load(next)
+				w.mustApply(next)
+				if i < len(own) {
+					w.load(own[i])
+					w.mustApply(own[i])
+				}
+			}
+			for i := len(others) - len(others)/2; i < len(own); i++ {
+				w.load(own[i])
+				w.mustApply(own[i])
+			}
+			w.check(dossiers)
+			states, cells := w.states("dossier_state FINAL"), text(t, w.db.Client, allCells)
+			w.recompute("recomputed")
+			if diff := cmp.Diff(states, w.states("recomputed")); diff != "" {
+				t.Errorf("the recomputation differs (-state +recomputed):\n%s", diff)
+			}
+			w.mustApply(s)
+			w.mustApply(own...)
+			if diff := cmp.Diff(cells, text(t, w.db.Client, allCells)); diff != "" {
+				t.Errorf("applying ranges a second time changed something:\n%s", diff)
+			}
+		})
+	}
+}
+
+// A range whose place is forgotten is not given another one, by which its difference would be wrong. Where it is in every
+// rollup there is nothing to do.
+func TestForgottenPlace(t *testing.T) {
+	w := newWorld(t)
+	r := rand.New(rand.NewPCG(11, 27))
+	_, single := spreadDossiers(r, 60)
+	spans := logs(r, single, 3, 20)
+	s := spans[len(spans)/3]
+	for _, before := range spans[:len(spans)/3] {
+		w.load(before)
+		w.mustApply(before)
+	}
+	w.load(s)
+	exec := func(statement string) {
+		if err := w.db.Client.Conn().Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("ALTER TABLE dossier_savings ADD CONSTRAINT refused CHECK topic = ''")
+	if err := w.apply(s); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Fatalf("got %v", err)
+	}
+	exec("ALTER TABLE dossier_savings DROP CONSTRAINT refused")
+	for _, after := range spans[len(spans)/3+1:] {
+		if after.logOf != s.logOf {
+			w.load(after)
+			w.mustApply(after)
+		}
+	}
+	forget := fmt.Sprintf("ALTER TABLE dossier_order DELETE WHERE partition = %d AND first_offset = %d SETTINGS mutations_sync = 2", s.partition, s.first)
+	exec(forget)
+	err := w.apply(s)
+	var forgotten *warehouse.ForgottenPlaceError
+	if !errors.As(err, &forgotten) || !slices.Contains(forgotten.Lacking, "dossier_savings") {
+		t.Fatalf("got %v, want that dossier_savings lacks the range", err)
+	}
+	if want := "ioc verify --at-rest --rebuild dossier_state,dossier_days,dossier_deadlines,dossier_savings"; !strings.Contains(err.Error(), want) {
+		t.Errorf("the error %q does not name %q", err, want)
+	}
+	for _, cube := range forgotten.Lacking { // as a rebuild does
+		exec(fmt.Sprintf("INSERT INTO %s (topic, partition, position) VALUES ('%s', %d, %d)", cube, s.topic, s.partition, s.last+1))
+	}
+	cells := text(t, w.db.Client, allCells)
+	w.mustApply(s)
+	if diff := cmp.Diff(cells, text(t, w.db.Client, allCells)); diff != "" {
+		t.Errorf("a range that is everywhere was applied again:\n%s", diff)
+	}
+}
+
+// What a log that was given up has left behind is counted as being there by the ranges that come.
+func TestPlaceLeftBehind(t *testing.T) {
+	w := newWorld(t)
+	r := rand.New(rand.NewPCG(12, 28))
+	_, single := spreadDossiers(r, 60)
+	spans := logs(r, single, 2, 20)
+	s, client := spans[0], w.db.Client
+	w.load(s)
+	w.mustApply(s)
+	placed := func() uint64 {
+		n, err := warehouse.Placed(t.Context(), client, s.topic, s.partition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := placed(); n != uint64(s.last+1) {
+		t.Errorf("the order has come to %d, want %d", n, s.last+1)
+	}
+	end := uint64(s.last + 20)
+	for range 2 {
+		if err := warehouse.PlaceLeftBehind(t.Context(), client, s.topic, s.partition, end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := placed(); n != end {
+		t.Errorf("the order has come to %d, want %d", n, end)
+	}
+	if n := text(t, client, "SELECT toString(count()) FROM dossier_order"); n != "2" {
+		t.Errorf("there are %s places, want 2", n)
 	}
 }
