@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"ioc.local/internal/warehouse"
@@ -44,76 +45,88 @@ type part struct {
 	table string
 	place warehouse.Range
 	rows  uint64 // that the block has; 0 where the table names no offsets
-	token string
 	// insert does it as a whole, fill for views that lack it.
 	insert func(ctx context.Context, token string) error
 	fill   func(ctx context.Context, lacking []string, token string) error
-	// own makes sure that the partition is still ours; its error is errOwnership where it is not.
-	own func(ctx context.Context) error
 	// always says that fill is for what landed wholly too, since it also does what has no position and may be repeated.
 	always bool
+}
+
+// attempt does a part of a range. It relies on the token as long as ClickHouse certainly has it. own records the range once
+// more, which only the owner of the partition can.
+func (w *writer) attempt(ctx context.Context, c *cut, o *part, own func(context.Context) error) error {
+	if w.forgotten(c) {
+		return w.complete(ctx, c, o, own)
+	}
+	return o.insert(ctx, c.pending.Token)
 }
 
 // complete does an insert of an old range without relying on its token. It looks what is there: nothing, and it inserts;
 // everything, and there is nothing to do; the rows but not all rollups, and these are filled one by one; some of the rows
 // and no rollup, and they are removed first. Anything else stops the partition.
-func (w *writer) complete(ctx context.Context, c *cut, o *part) (err error) {
-	landed, err := w.store.Landed(ctx, o.table, o.place, o.token)
+func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context.Context) error) (err error) {
+	landed, err := w.landed(ctx, c, o)
 	if err != nil {
-		c.halfway = time.Time{} // a server that did not answer may hold inserts that it has not looked at
 		return err
+	}
+	if w.abandoned(c) && !(landed.Rows == o.rows && len(landed.Lacking) == 0) {
+		if err := own(ctx); err != nil { // two must not work on it at once
+			return err
+		}
+	}
+	if landed.Rows == 0 && len(landed.Holding) == 0 {
+		if err := o.insert(ctx, c.pending.Token); err != nil {
+			c.halfway = time.Time{}
+			return err
+		}
+		if landed, err = w.landed(ctx, c, o); err != nil {
+			return err
+		}
 	}
 	if landed.Rows == o.rows && len(landed.Lacking) == 0 {
 		if o.always {
-			return o.fill(ctx, nil, o.token+again)
+			return o.fill(ctx, nil, c.pending.Token)
 		}
 		return nil
-	}
-	nothing := landed.Rows == 0 && len(landed.Holding) == 0
-	if nothing && !w.abandoned(c) {
-		// Whoever else does the same now uses the same token.
-		if err := o.insert(ctx, o.token); err != nil {
-			return err
-		}
-		return errHalfway // look again
 	}
 	// An insert may be under way: of an owner who was stalled, or one of ours of which nothing was heard. It reaches ClickHouse
 	// within its deadline or not at all, and everybody who begins another one looks first.
 	if c.halfway.IsZero() {
 		c.halfway = w.now()
 	}
-	if landed.UnderWay || w.now().Sub(c.halfway) <= w.timeout+lingerGrace {
+	if landed.UnderWay || w.now().Sub(c.halfway) <= w.timeout+lingerGrace || !w.abandoned(c) {
 		return errHalfway
 	}
-	// What follows must not be done by two owners at once.
-	if err := o.own(ctx); err != nil {
+	if landed.Rows == o.rows {
+		return o.fill(ctx, landed.Lacking, c.pending.Token)
+	}
+	// Rows are removed, by us or by an operator. ClickHouse may remember them still, so from now on the range has another
+	// token.
+	c.pending.Token += renewed
+	if err := own(ctx); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			c.halfway = time.Time{}
-		}
-	}()
-	switch {
-	case nothing:
-		// ClickHouse may remember the token, and that of the last attempt: of what was removed since.
-		return o.insert(ctx, fmt.Sprintf("%s%s/%d", o.token, again, w.now().UnixNano()))
-	case landed.Rows == o.rows:
-		return o.fill(ctx, landed.Lacking, o.token+again)
-	case landed.Rows < o.rows && len(landed.Holding) == 0 && w.abandoned(c):
+	if landed.Rows < o.rows && len(landed.Holding) == 0 {
 		// Parts of some months went in and others did not. Nothing has counted them, and the range is at hand.
 		if err := w.store.Remove(ctx, o.table, o.place, o.rows); err != nil {
 			return err
 		}
 		return errHalfway
-	case landed.Rows < o.rows && len(landed.Holding) == 0:
-		return errHalfway
 	}
-	return w.torn(o, landed)
+	return w.torn(c, o, landed)
 }
 
-// again is what the token of a range goes on with when what inserts under its own have left is completed.
-const again = "/again"
+// renewed is what a token ends with once more each time that rows of its range are removed.
+const renewed = "+"
+
+// landed looks what is there of a part.
+func (w *writer) landed(ctx context.Context, c *cut, o *part) (warehouse.Landed, error) {
+	landed, err := w.store.Landed(ctx, o.table, o.place, strings.TrimRight(c.pending.Token, renewed))
+	if err != nil {
+		c.halfway = time.Time{} // a server that did not answer may hold inserts that it has not looked at
+	}
+	return landed, err
+}
 
 // errHalfway says that an old range has to be looked at again.
 var errHalfway = errors.New("what is there of this old range is looked at again until no earlier insert of it can be under way")
@@ -122,23 +135,15 @@ var errHalfway = errors.New("what is there of this old range is looked at again 
 const halfwayPoll = time.Second
 
 // torn is the error of a range of which there are other rows than rollups have counted.
-func (w *writer) torn(o *part, landed warehouse.Landed) error {
+func (w *writer) torn(c *cut, o *part, landed warehouse.Landed) error {
 	r := o.place
 	return &StoppedError{
 		Reason: fmt.Sprintf("range %d..%d of %s/%d is in %s with %d rows of %d (rollups that have it: %d of %d), and is so old that ClickHouse may take what is sent again for new; remove it with: DELETE FROM %s WHERE topic = '%s' AND partition = %d AND offset BETWEEN %d AND %d; and then: ioc verify --rebuild all",
 			r.First, r.Last, r.Topic, r.Partition, o.table, landed.Rows, o.rows, len(landed.Holding), len(landed.Holding)+len(landed.Lacking),
 			o.table, r.Topic, r.Partition, r.First, r.Last),
 		over: func(ctx context.Context) bool {
-			now, err := w.store.Landed(ctx, o.table, r, o.token)
+			now, err := w.landed(ctx, c, o)
 			return err == nil && (now.Rows == o.rows || now.Rows == 0 && len(now.Holding) == 0)
 		},
 	}
-}
-
-// attempt does a part of a range. It relies on the token as long as ClickHouse certainly has it.
-func (w *writer) attempt(ctx context.Context, c *cut, o *part) error {
-	if w.forgotten(c) {
-		return w.complete(ctx, c, o)
-	}
-	return o.insert(ctx, o.token)
 }

@@ -37,13 +37,12 @@ type writer struct {
 
 // write inserts all blocks of a range, then brings the dossiers that it touched up to date. It retries
 // the same blocks until they are in, or until ctx has ended and the attempt under way has failed.
-// report is told each failed attempt, and nil after each success. own makes sure that the partition is still ours.
+// report is told each failed attempt, and nil after each success. own records the range once more, as it is in c by then.
 func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) error, report func(error)) error {
 	registers := false
 	for _, block := range c.batch.Blocks() {
 		part := w.block(c, block)
-		part.own = own
-		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part) })
+		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part, own) })
 		if err != nil {
 			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
 		}
@@ -59,8 +58,7 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 		return nil
 	}
 	part := w.dossiers(c, touched)
-	part.own = own
-	err := w.retry(ctx, part.table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part) })
+	err := w.retry(ctx, part.table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part, own) })
 	if err != nil {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
 	}
@@ -69,7 +67,7 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 
 // block is the part of a range that goes into a raw table.
 func (w *writer) block(c *cut, block *event.Block) *part {
-	o := &part{table: block.Table, place: c.place(), rows: uint64(block.Rows()), token: c.pending.Token}
+	o := &part{table: block.Table, place: c.place(), rows: uint64(block.Rows())}
 	if block.Table == event.FeedTable { // its rows are sums
 		o.rows = 0
 	}
@@ -84,7 +82,7 @@ func (w *writer) block(c *cut, block *event.Block) *part {
 func (w *writer) dossiers(c *cut, touched warehouse.TouchedDossiers) *part {
 	under := func(token string) warehouse.TouchedDossiers { touched.Token = token; return touched }
 	return &part{
-		table: "dossier_changes", place: c.place(), token: touched.Token, always: true,
+		table: "dossier_changes", place: c.place(), always: true,
 		insert: func(ctx context.Context, token string) error { return w.store.ApplyDossiers(ctx, under(token)) },
 		fill: func(ctx context.Context, lacking []string, token string) error {
 			return w.store.FillDossiers(ctx, under(token), lacking)
