@@ -26,21 +26,21 @@ type Config struct {
 	// MaxBytes bounds a range in payload bytes; a partition holds at most two ranges in memory.
 	MaxBytes int `yaml:"max_bytes" doc:"largest range, in payload bytes (ioc_ingest_range_bytes shows what is reached)"`
 	// DuplicateWindow is how many identities per partition are remembered to recognise duplicates.
-	DuplicateWindow int `yaml:"duplicate_window" doc:"identities remembered per partition, about 60 bytes each (ioc_ingest_duplicate_window_seconds shows the time that covers)"`
+	DuplicateWindow int `yaml:"duplicate_window" doc:"identities remembered per partition, about 70 bytes each (ioc_ingest_duplicate_window_seconds shows the time that covers)"`
 	// InsertTimeout bounds one insert; it is far below the time that the deduplication window covers.
 	InsertTimeout time.Duration `yaml:"insert_timeout" doc:"deadline of one insert"`
 	// SessionTimeout is how long the group waits for a silent member.
 	SessionTimeout time.Duration `yaml:"session_timeout" doc:"Kafka session timeout of a member"`
 }
 
-// DefaultConfig returns the values that suit a live wall: at most 300 ms of waiting, ranges of up to 262,144 events.
+// DefaultConfig returns the values that suit a live wall: at most 300 ms of waiting, ranges of up to 524,288 events.
 func DefaultConfig() Config {
 	return Config{
 		Group:           "ioc",
 		Topics:          []string{"ioc.dossier.v1", "ioc.authentication.v1", "ioc.data.v1", "ioc.programme.v1"},
 		DeadLetterTopic: "ioc.dead-letter.v1",
 		FlushInterval:   300 * time.Millisecond,
-		MaxRows:         262_144,
+		MaxRows:         524_288,
 		MaxBytes:        64 << 20,
 		DuplicateWindow: 500_000,
 		InsertTimeout:   30 * time.Second,

@@ -15,12 +15,21 @@ const dayMillis = 24 * 60 * 60 * 1000
 //
 // It is a ring in offset order with an open-addressed index over it. It grows by doubling until it holds the
 // window and the largest range, so a quiet partition takes little and nothing is allocated per event.
+//
+// Neither fits into the processor's caches, so what counts is how often memory is waited for. An entry of the index has
+// some bits of the identity, so that the ring is looked at only for what is most likely a duplicate; and entries of what was
+// evicted stay, and are swept out together.
 type identities struct {
 	window int
-	ring   []identity // ring[head] is the oldest
+	ring   []identity // ring[head] is the oldest; its length is a power of two
 	head   int
 	count  int
-	index  []int32 // slot -> position in ring + 1; 0 is free
+	// index has position in ring + 1 in the lower bits of an entry, those of places, and of the identity in the others;
+	// 0 is free.
+	index  []uint32
+	places uint32
+	// dead is how many entries of the index may be of identities that were evicted.
+	dead int
 }
 
 type identity struct {
@@ -33,14 +42,16 @@ const firstRing = 16
 
 // newIdentities makes a window of the given size; within a range more are remembered.
 func newIdentities(window int) *identities {
-	return &identities{window: window, ring: make([]identity, firstRing), index: make([]int32, 2*firstRing)}
+	w := &identities{window: window, ring: make([]identity, firstRing)}
+	w.reindex()
+	return w
 }
 
 // check reports whether id was accepted before, at most 24 hours of record time earlier; if not, it is
 // accepted now.
 func (w *identities) check(id event.Identity, time int64) (duplicate bool) {
 	slot, found := w.find(id)
-	if found && w.ring[w.index[slot]-1].time >= time-dayMillis {
+	if found && w.ring[w.at(w.index[slot])].time >= time-dayMillis {
 		return true
 	}
 	if w.count == len(w.ring) {
@@ -49,12 +60,15 @@ func (w *identities) check(id event.Identity, time int64) (duplicate bool) {
 	}
 	// Where an older acceptance is too old to count, the new one takes its place in the index; the old entry
 	// stays in the ring until it is evicted.
-	at := (w.head + w.count) % len(w.ring)
+	at := w.position(w.count)
 	w.ring[at] = identity{id: id, time: time}
 	w.count++
-	w.index[slot] = int32(at + 1)
+	w.index[slot] = w.entry(id, at)
 	return false
 }
+
+// position is that of the n-th oldest in the ring.
+func (w *identities) position(n int) int { return (w.head + n) & (len(w.ring) - 1) }
 
 // grow doubles the ring and its index.
 func (w *identities) grow() {
@@ -62,22 +76,33 @@ func (w *identities) grow() {
 	n := copy(ring, w.ring[w.head:])
 	copy(ring[n:], w.ring[:w.head])
 	w.ring, w.head = ring, 0
-	w.index = make([]int32, 2*len(ring))
-	for at := range w.count { // in order, so that the newest acceptance of an identity counts
-		slot, _ := w.find(ring[at].id)
-		w.index[slot] = int32(at + 1)
+	w.reindex()
+}
+
+// reindex makes the index of what is in the ring.
+func (w *identities) reindex() {
+	if len(w.index) == 2*len(w.ring) {
+		clear(w.index)
+	} else {
+		w.index, w.places = make([]uint32, 2*len(w.ring)), uint32(2*len(w.ring)-1)
+	}
+	w.dead = 0
+	for n := range w.count { // in order, so that the newest acceptance of an identity counts
+		at := w.position(n)
+		slot, _ := w.find(w.ring[at].id)
+		w.index[slot] = w.entry(w.ring[at].id, at)
 	}
 }
 
 // trim evicts the oldest identities beyond the window. It is called between ranges only.
 func (w *identities) trim() {
-	for w.count > w.window {
-		oldest := w.ring[w.head]
-		if slot, found := w.find(oldest.id); found && int(w.index[slot]-1) == w.head {
-			w.remove(slot)
-		}
-		w.head = (w.head + 1) % len(w.ring)
-		w.count--
+	more := w.count - w.window
+	if more <= 0 {
+		return
+	}
+	w.head, w.count, w.dead = w.position(more), w.window, w.dead+more
+	if w.dead > len(w.ring)/2 { // the index is three quarters full at most
+		w.reindex()
 	}
 }
 
@@ -89,29 +114,27 @@ func (w *identities) reach() int64 {
 	return w.ring[w.head].time
 }
 
-func (w *identities) home(id event.Identity) int {
-	return int(binary.LittleEndian.Uint64(id[:8]) & uint64(len(w.index)-1))
+// entry is that of an identity in the index.
+func (w *identities) entry(id event.Identity, at int) uint32 { return w.mark(id) | uint32(at+1) }
+
+// mark is what an entry has of the identity.
+func (w *identities) mark(id event.Identity) uint32 {
+	return binary.LittleEndian.Uint32(id[len(id)-4:]) &^ w.places
 }
+
+// at is the position in the ring that an entry names.
+func (w *identities) at(entry uint32) int { return int(entry&w.places) - 1 }
 
 // find returns the slot of id, or the free slot where it belongs.
 func (w *identities) find(id event.Identity) (slot int, found bool) {
-	for slot = w.home(id); w.index[slot] != 0; slot = (slot + 1) & (len(w.index) - 1) {
-		if w.ring[w.index[slot]-1].id == id {
-			return slot, true
+	mask, mark := len(w.index)-1, w.mark(id)
+	for slot = int(binary.LittleEndian.Uint32(id[:4])) & mask; w.index[slot] != 0; slot = (slot + 1) & mask {
+		if e := w.index[slot]; e&^w.places == mark {
+			// What the ring has there may be gone, or be another by now.
+			if at := w.at(e); (at-w.head)&(len(w.ring)-1) < w.count && w.ring[at].id == id {
+				return slot, true
+			}
 		}
 	}
 	return slot, false
-}
-
-// remove frees a slot and moves later entries of its probe sequence back.
-func (w *identities) remove(slot int) {
-	mask := len(w.index) - 1
-	for next := (slot + 1) & mask; w.index[next] != 0; next = (next + 1) & mask {
-		home := w.home(w.ring[w.index[next]-1].id)
-		if (next-home)&mask >= (next-slot)&mask {
-			w.index[slot] = w.index[next]
-			slot = next
-		}
-	}
-	w.index[slot] = 0
 }

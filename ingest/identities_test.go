@@ -55,7 +55,8 @@ func TestIdentitiesAreTheLastAccepted(t *testing.T) {
 				// Few identities and few homes, so that chains form and wrap around.
 				n := rapid.Uint64Range(0, 120).Draw(t, "id")
 				binary.LittleEndian.PutUint64(id[:], n%3)
-				id[15] = byte(n)
+				id[12] = byte(n)
+				id[15] = byte(n & 1) // few marks
 				clock += rapid.Int64Range(0, dayMillis/4).Draw(t, "step")
 				if got, want := w.check(id, clock), m.check(id, clock); got != want {
 					t.Fatalf("duplicate: got %v, want %v", got, want)
@@ -70,16 +71,31 @@ func TestIdentitiesAreTheLastAccepted(t *testing.T) {
 	})
 }
 
+// BenchmarkIdentities checks identities that are all new, four partitions in turn as in a process that catches up, with the
+// default window and largest range.
 func BenchmarkIdentities(b *testing.B) {
-	w := newIdentities(500_000)
-	b.ReportAllocs()
-	for n := range b.N {
-		var id event.Identity
-		binary.LittleEndian.PutUint64(id[:], uint64(n)*0x9e3779b97f4a7c15)
-		binary.LittleEndian.PutUint64(id[8:], uint64(n))
-		w.check(id, 1)
-		if n%65_536 == 0 {
-			w.trim()
+	cfg := DefaultConfig()
+	windows := make([]*identities, 4)
+	for i := range windows {
+		windows[i] = newIdentities(cfg.DuplicateWindow)
+	}
+	n := uint64(0)
+	fill := func(rows int) {
+		w := windows[n/uint64(cfg.MaxRows)%4]
+		for range rows {
+			n++
+			var id event.Identity
+			binary.LittleEndian.PutUint64(id[:], n*0x9e3779b97f4a7c15)
+			w.check(id, int64(n))
 		}
+		w.trim()
+	}
+	for range 16 {
+		fill(cfg.MaxRows)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for done := 0; done < b.N; done += cfg.MaxRows {
+		fill(min(cfg.MaxRows, b.N-done))
 	}
 }

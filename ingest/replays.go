@@ -11,7 +11,7 @@ import (
 	"ioc.local/ingest/event"
 )
 
-// maxReplays is how many settled dead letters a partition remembers: about 60 bytes each, and only once letters are sent
+// maxReplays is how many settled dead letters a partition remembers: about 70 bytes each, and only once letters are sent
 // again. It need only reach over the replays that are under way together, since a replay leaves out what ClickHouse
 // says is settled.
 const maxReplays = 100_000

@@ -16,7 +16,7 @@ const (
 	// fetchMemory is what one partition fetches ahead: the answer of a broker and its records.
 	fetchMemory = 2 * 8 << 20
 	// identityMemory is what one remembered identity takes, twice while the window grows.
-	identityMemory = 2 * 60
+	identityMemory = 2 * 70
 	// perPayloadByte is what a byte of payload takes as columns, encoded, and not yet collected as garbage.
 	perPayloadByte = 4
 )
