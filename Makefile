@@ -12,6 +12,9 @@ TESTFLAGS ?=
 DEMOFLAGS ?=
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
+# Events and rounds of bench-ingest.
+BENCHEVENTS ?= 4000000
+BENCHROUNDS ?= 5
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -35,11 +38,11 @@ demo: build engine ## run everything in one process, on http://localhost:8080
 
 .PHONY: test
 test: engine web-tools ## run the tests
-	go test $(TESTFLAGS) ./...
+	go test -timeout 25m $(TESTFLAGS) ./...
 
 .PHONY: race
 race: engine web-tools ## run the tests with the race detector; -short lowers iteration counts
-	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./...
+	CGO_ENABLED=1 go test -race -short -timeout 25m $(TESTFLAGS) ./...
 
 .PHONY: test-kafka
 test-kafka: engine $(kafka) ## run the tests named RealKafka against Apache Kafka
@@ -60,6 +63,11 @@ web-check: web-tools ## check the types of the wall's page
 .PHONY: bench
 bench: engine ## run the benchmarks; BENCHTIME=1x for a smoke test
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./...
+
+.PHONY: bench-ingest
+bench-ingest: engine $(kafka) ## compare ingestion with ClickHouse's Kafka engine, on the embedded broker and on Apache Kafka
+	TEST_KAFKA_HOME='$(CURDIR)/.engine/kafka' TEST_BENCH_EVENTS=$(BENCHEVENTS) TEST_BENCH_ROUNDS=$(BENCHROUNDS) \
+		go test -run '^$$' -bench 'BenchmarkIngest$$' -benchtime 1x -timeout 3h $(TESTFLAGS) ./cmd/ioc
 
 .PHONY: fuzz-smoke
 fuzz-smoke: engine ## run each fuzz target for FUZZTIME

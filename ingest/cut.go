@@ -29,9 +29,12 @@ type cut struct {
 	first int64
 	// opened is when the range was, by the clock of which only differences count.
 	opened time.Time
-	// halfway is since when this owner has seen that an earlier insert of the old range did not do all; zero before.
+	// halfway is since when this owner has seen that an earlier insert of the range did not do all; zero before.
 	halfway time.Time
-	pending Pending
+	// unsure says that something of the range may have been inserted before, doubted that what its token promised is not
+	// there, and fresh that nothing has been inserted under its token yet.
+	unsure, doubted, fresh bool
+	pending                Pending
 	// mark identifies the last record up to its end; nil when none was read since the partition was assigned.
 	mark   *Mark
 	batch  *event.Batch

@@ -10,4 +10,4 @@ func (i *Ingester) SkewClock(skew func() time.Duration) { i.clock.skew = skew }
 func (i *Ingester) PollTopics(every time.Duration) { i.poll = every }
 
 // TrustNoToken has an ingester that does not run yet take every token for forgotten.
-func (i *Ingester) TrustNoToken() { i.trust = -2*maxClockOffset - time.Hour }
+func (i *Ingester) TrustNoToken() { i.trust, i.settle = -2*maxClockOffset-time.Hour, time.Second }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"ioc.local/internal/warehouse"
 )
 
@@ -15,16 +17,26 @@ import (
 // on. It is the same in every process, whatever its configuration.
 const tokenTrust = 2 * time.Minute
 
+// settleTime is how long an owner waits for inserts that another one has sent: the longest deadline that an insert may have,
+// and what it may be late.
+const settleTime = tokenTrust/2 + lingerGrace
+
 // place names the offsets of a range as its rows do.
 func (c *cut) place() warehouse.Range {
 	return warehouse.Range{Topic: c.incarnation, Partition: uint32(c.partition), First: uint64(c.first), Last: uint64(c.pending.Last)}
 }
 
+// age is how long ago a range was opened. A machine that was suspended notices by one clock or the other, or by none.
+func (w *writer) age(c *cut) time.Duration {
+	now := w.now()
+	return max(now.Sub(c.opened), now.Round(0).Sub(c.opened.Round(0)))
+}
+
 // forgotten tells whether ClickHouse may have forgotten the token of a range.
-func (w *writer) forgotten(c *cut) bool { return w.now().Sub(c.opened) > w.trust }
+func (w *writer) forgotten(c *cut) bool { return w.age(c) > w.trust }
 
 // abandoned tells whether nobody relies on the token of a range any more, whatever clock he measures its age by.
-func (w *writer) abandoned(c *cut) bool { return w.now().Sub(c.opened) > w.trust+2*maxClockOffset }
+func (w *writer) abandoned(c *cut) bool { return w.age(c) > w.trust+2*maxClockOffset }
 
 // openedAt is when a range that another process may have recorded was opened, by the clock that now reads. ClickHouse's
 // clock tells its age. A reading ahead of that is of a clock that was wrong, and says nothing: the range counts as old.
@@ -48,43 +60,66 @@ type part struct {
 	// insert does it as a whole, fill for views that lack it.
 	insert func(ctx context.Context, token string) error
 	fill   func(ctx context.Context, lacking []string, token string) error
-	// always says that fill is for what landed wholly too, since it also does what has no position and may be repeated.
-	always bool
+	// restore puts the rows into the table and into no rollup; nil where there are none.
+	restore func(ctx context.Context) error
+	// dossiers says that nothing may be all that there is to do, and that what landed wholly is to be filled too, since that
+	// also does what has no position and may be repeated.
+	dossiers bool
 }
 
-// attempt does a part of a range. It relies on the token as long as ClickHouse certainly has it. own records the range once
-// more, which only the owner of the partition can.
+// whole tells whether all of a part is there.
+func (o *part) whole(landed warehouse.Landed) bool {
+	return landed.Rows == o.rows && len(landed.Lacking) == 0
+}
+
+// attempt does a part of a range. It relies on the token as long as ClickHouse certainly has it, and as far: a server that
+// is killed may remember a token of which it has nothing, since it writes that down first. So whoever inserts what may have
+// been inserted before looks afterwards whether it is there. own records the range once more, which only the owner of the
+// partition can.
 func (w *writer) attempt(ctx context.Context, c *cut, o *part, own func(context.Context) error) error {
-	if w.forgotten(c) {
+	if c.doubted || w.forgotten(c) {
 		return w.complete(ctx, c, o, own)
 	}
-	return o.insert(ctx, c.pending.Token)
+	if err := o.insert(ctx, c.pending.Token); err != nil {
+		c.unsure = true
+		return err
+	}
+	if !c.unsure {
+		return nil
+	}
+	landed, err := w.landed(ctx, c, o)
+	if err != nil || o.whole(landed) || o.dossiers && len(landed.Holding) == 0 {
+		return err
+	}
+	c.doubted = true
+	w.logger.Warn("ClickHouse took a range for one that it has, and lacks some of it", zap.String("range", c.pending.Token), zap.String("table", o.table),
+		zap.Uint64("rows", landed.Rows), zap.Uint64("of", o.rows), zap.Strings("lacking", landed.Lacking))
+	return errHalfway
 }
 
-// complete does an insert of an old range without relying on its token. It looks what is there: nothing, and it inserts;
-// everything, and there is nothing to do; the rows but not all rollups, and these are filled one by one; some of the rows
-// and no rollup, and they are removed first. Anything else stops the partition.
-func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context.Context) error) (err error) {
+// complete does an insert without relying on its token. It looks what is there: nothing, and it inserts; everything, and
+// there is nothing to do; the rows but not all rollups, and these are filled one by one; some of the rows, and they are
+// removed first; rollups without the rows, and these alone are restored. More rows than there should be stop the partition.
+func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context.Context) error) error {
 	landed, err := w.landed(ctx, c, o)
 	if err != nil {
 		return err
 	}
-	if w.abandoned(c) && !(landed.Rows == o.rows && len(landed.Lacking) == 0) {
+	if w.abandoned(c) && !o.whole(landed) {
 		if err := own(ctx); err != nil { // two must not work on it at once
 			return err
 		}
 	}
 	if landed.Rows == 0 && len(landed.Holding) == 0 {
-		if err := o.insert(ctx, c.pending.Token); err != nil {
-			c.halfway = time.Time{}
+		if err := w.insertAgain(ctx, c, o); err != nil {
 			return err
 		}
-		if landed, err = w.landed(ctx, c, o); err != nil {
+		if landed, err = w.landed(ctx, c, o); err != nil || o.dossiers && len(landed.Holding) == 0 {
 			return err
 		}
 	}
-	if landed.Rows == o.rows && len(landed.Lacking) == 0 {
-		if o.always {
+	if o.whole(landed) {
+		if o.dossiers {
 			return o.fill(ctx, nil, c.pending.Token)
 		}
 		return nil
@@ -94,29 +129,55 @@ func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context
 	if c.halfway.IsZero() {
 		c.halfway = w.now()
 	}
-	if landed.UnderWay || w.now().Sub(c.halfway) <= w.timeout+lingerGrace || !w.abandoned(c) {
+	if landed.UnderWay || w.now().Sub(c.halfway) <= w.settle || !w.abandoned(c) {
 		return errHalfway
 	}
-	if landed.Rows == o.rows {
+	switch {
+	case landed.Rows == o.rows:
 		return o.fill(ctx, landed.Lacking, c.pending.Token)
-	}
-	// Rows are removed, by us or by an operator. ClickHouse may remember them still, so from now on the range has another
-	// token.
-	c.pending.Token += renewed
-	if err := own(ctx); err != nil {
-		return err
-	}
-	if landed.Rows < o.rows && len(landed.Holding) == 0 {
-		// Parts of some months went in and others did not. Nothing has counted them, and the range is at hand.
-		if err := w.store.Remove(ctx, o.table, o.place, o.rows); err != nil {
+	case landed.Rows > o.rows:
+		return w.torn(c, o, landed)
+	case landed.Rows > 0:
+		// Parts of some months went in and others did not; the range is at hand.
+		if err := w.renew(ctx, c, own); err != nil {
 			return err
 		}
-		return errHalfway
+		err = w.store.Remove(ctx, o.table, o.place, o.rows)
+	case len(landed.Holding) > 0:
+		err = o.restore(ctx)
+	default: // ClickHouse remembers it and does not have it
+		if err := w.renew(ctx, c, own); err != nil {
+			return err
+		}
+		err = w.insertAgain(ctx, c, o)
 	}
-	return w.torn(c, o, landed)
+	if err != nil {
+		return err
+	}
+	return errHalfway // look again
 }
 
-// renewed is what a token ends with once more each time that rows of its range are removed.
+// insertAgain inserts a part under the token that the range has now.
+func (w *writer) insertAgain(ctx context.Context, c *cut, o *part) error {
+	c.fresh = false
+	err := o.insert(ctx, c.pending.Token)
+	if err != nil {
+		c.halfway = time.Time{}
+	}
+	return err
+}
+
+// renew gives a range another token, since ClickHouse may remember what it does not have under this one.
+func (w *writer) renew(ctx context.Context, c *cut, own func(context.Context) error) error {
+	if c.fresh {
+		return nil
+	}
+	c.pending.Token += renewed
+	c.fresh = true
+	return own(ctx)
+}
+
+// renewed is what a token ends with once more each time that it is renewed.
 const renewed = "+"
 
 // landed looks what is there of a part.
@@ -134,16 +195,15 @@ var errHalfway = errors.New("what is there of this old range is looked at again 
 // halfwayPoll is how often it is looked at.
 const halfwayPoll = time.Second
 
-// torn is the error of a range of which there are other rows than rollups have counted.
+// torn is the error of a range that is in a table more than once.
 func (w *writer) torn(c *cut, o *part, landed warehouse.Landed) error {
 	r := o.place
 	return &StoppedError{
-		Reason: fmt.Sprintf("range %d..%d of %s/%d is in %s with %d rows of %d (rollups that have it: %d of %d), and is so old that ClickHouse may take what is sent again for new; remove it with: DELETE FROM %s WHERE topic = '%s' AND partition = %d AND offset BETWEEN %d AND %d; and then: ioc verify --rebuild all",
-			r.First, r.Last, r.Topic, r.Partition, o.table, landed.Rows, o.rows, len(landed.Holding), len(landed.Holding)+len(landed.Lacking),
-			o.table, r.Topic, r.Partition, r.First, r.Last),
+		Reason: fmt.Sprintf("range %d..%d of %s/%d is in %s with %d rows of %d: something else has inserted them, and rollups may count them too; stop ioc, remove the range with: %s; put the rollups right with: ioc verify --at-rest --rebuild all; and start ioc",
+			r.First, r.Last, r.Topic, r.Partition, o.table, landed.Rows, o.rows, strings.Join(r.Deletes(), "; ")),
 		over: func(ctx context.Context) bool {
 			now, err := w.landed(ctx, c, o)
-			return err == nil && (now.Rows == o.rows || now.Rows == 0 && len(now.Holding) == 0)
+			return err == nil && now.Rows <= o.rows
 		},
 	}
 }

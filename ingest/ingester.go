@@ -60,6 +60,7 @@ type Ingester struct {
 	store    store
 	now      func() time.Time
 	trust    time.Duration // tokenTrust
+	settle   time.Duration // settleTime
 	controls *controls
 	clock    *clock
 	// poll is how often the topics are looked for.
@@ -81,7 +82,7 @@ func New(cfg Config, deps Deps) (*Ingester, error) {
 		return nil, err
 	}
 	status.note = deps.Note
-	i := &Ingester{cfg: cfg, deps: deps, metrics: m, status: status, voids: voids, store: clickhouseStore{deps.Warehouse}, now: time.Now, trust: tokenTrust, poll: topicPoll}
+	i := &Ingester{cfg: cfg, deps: deps, metrics: m, status: status, voids: voids, store: clickhouseStore{deps.Warehouse}, now: time.Now, trust: tokenTrust, settle: settleTime, poll: topicPoll}
 	i.controls = newControls(func(ctx context.Context) ([]warehouse.Pause, error) { return i.store.Pauses(ctx) }, deps.Logger)
 	i.clock = newClock(func(ctx context.Context) (time.Time, error) { return i.store.Now(ctx) }, func() time.Time { return i.now() }, deps.Logger)
 	if err := deps.Registry.Register(i.clock.collector()); err != nil {
@@ -118,7 +119,7 @@ func (i *Ingester) consume(ctx context.Context) error {
 	letters := newLetterbox(i.cfg, i.deps.Cluster.Addr(), transport, i.metrics, i.deps.Logger)
 	defer letters.close()
 	write := &writer{
-		store: i.store, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout, trust: i.trust,
+		store: i.store, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout, trust: i.trust, settle: i.settle,
 		slots: semaphore.NewWeighted(maxInserts), now: i.now, metrics: i.metrics, logger: i.deps.Logger,
 	}
 	dialer := i.deps.Cluster.Dialer(clientID)

@@ -198,7 +198,7 @@ func (p *partition) finishRecorded(ctx context.Context, cuts *cutter, at *start)
 	if err != nil || c == nil {
 		return err
 	}
-	c.opened = opened
+	c.opened, c.unsure = opened, true
 	if err := p.deliver(ctx, at, c); err != nil {
 		return err
 	}

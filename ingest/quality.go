@@ -74,7 +74,7 @@ func newQualityMetrics(registry prometheus.Registerer) (*qualityMetrics, error) 
 		late: prometheus.NewCounter(prometheus.CounterOpts{Name: "ioc_ingest_late_events_total",
 			Help: "Accepted events that were more than 24 hours old at arrival."}),
 		future: prometheus.NewCounter(prometheus.CounterOpts{Name: "ioc_ingest_future_events_total",
-			Help: "Accepted events whose time was ahead of the clock, by 5 minutes at most."}),
+			Help: "Accepted events whose time was more than a minute ahead of the clock."}),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.total, m.good, m.late, m.future} {

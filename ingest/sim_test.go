@@ -214,8 +214,8 @@ func (l simLog) Write(line []byte) (int, error) {
 
 // simCounts is what happened in all schedules together.
 type simCounts struct {
-	mu                                                                      sync.Mutex
-	schedules, processes, offsets, steps, again, forgotten, filled, removed int
+	mu                                                                                        sync.Mutex
+	schedules, processes, offsets, steps, again, forgotten, filled, removed, restored, ghosts int
 }
 
 func (c *simCounts) add(w *simWorld) {
@@ -233,9 +233,11 @@ func (c *simCounts) add(w *simWorld) {
 	c.forgotten += w.db.forgotten
 	c.filled += w.db.filled
 	c.removed += w.db.removed
+	c.restored += w.db.restored
+	c.ghosts += w.db.ghosts
 }
 
 // String says it in a line.
 func (c *simCounts) String() string {
-	return fmt.Sprintf("%d processes, %d offsets, %d blocks written, %d that were there already, %d forgotten, %d rollups filled, %d parts of blocks removed", c.processes, c.offsets, c.steps, c.again, c.forgotten, c.filled, c.removed)
+	return fmt.Sprintf("%d processes, %d offsets, %d blocks written, %d that were there already, %d forgotten, %d rollups filled, %d parts of blocks removed, %d blocks restored, %d remembered and not there", c.processes, c.offsets, c.steps, c.again, c.forgotten, c.filled, c.removed, c.restored, c.ghosts)
 }

@@ -70,6 +70,19 @@ func TestSimulatedCases(t *testing.T) {
 			s.send(2*time.Second, records)
 			s.send(4*time.Second, records)
 		}, 0, 0, false, 0},
+		// ClickHouse is killed when it has written down a token and not yet added the part.
+		"remembered and not there": {func(s *simSchedule, cfg Config) {
+			s.length = 8 * time.Minute
+			s.start(0, 0, cfg)
+			s.insert(time.Second, storeFault{dies: true, after: 0})
+			s.send(2*time.Second, records)
+		}, 0, 1, false, 0},
+		"a rollup is remembered and not there": {func(s *simSchedule, cfg Config) {
+			s.length = 8 * time.Minute
+			s.start(0, 0, cfg)
+			s.insert(time.Second, storeFault{dies: true, after: 2})
+			s.send(2*time.Second, records)
+		}, 0, 1, false, 1},
 		// The process dies half-way through an insert, and nothing is left that could finish the range until its token is
 		// forgotten.
 		"killed half-way, and its token forgotten": {func(s *simSchedule, cfg Config) {

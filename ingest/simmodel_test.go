@@ -76,7 +76,7 @@ type modelDB struct {
 	// wrong is what must not happen whatever comes later.
 	wrong []string
 	// taken and dropped count blocks that were written, and those that were remembered.
-	taken, dropped, forgotten, filled, removed int
+	taken, dropped, forgotten, filled, removed, restored, ghosts int
 	// working counts the inserts that the server works on, by token.
 	working map[string]int
 	// running counts the inserts that the server works on, whoever still waits for them.
@@ -228,6 +228,14 @@ func (db *modelDB) landed(table string, r warehouse.Range, token string) (landed
 	return landed
 }
 
+// restore puts rows into a table, and into no rollup.
+func (db *modelDB) restore(table string, rows []modelRow) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.restored++
+	db.targets[table].rows = append(db.targets[table].rows, rows...)
+}
+
 // remove takes the rows of a range out of a table, if there are fewer than whole.
 func (db *modelDB) remove(table string, r warehouse.Range, whole uint64) {
 	db.mu.Lock()
@@ -256,6 +264,27 @@ func (db *modelDB) inRange(table string, r warehouse.Range) (rows []modelRow) {
 		}
 	}
 	return rows
+}
+
+// ghost has the server remember a step that it did not do, as when it is killed after it has written down what it is
+// about to add.
+func (db *modelDB) ghost(s step, rows []modelRow, token string) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	target, block := db.targets[s.target], s.view+s.part+"|"+token
+	if _, ok := target.memory[block]; ok {
+		return
+	}
+	var text strings.Builder
+	for _, r := range rows {
+		if s.view != "" || r.part == s.part {
+			text.WriteString(r.all)
+			text.WriteByte('\n')
+		}
+	}
+	target.memory[block] = modelBlock{text.String(), time.Now()}
+	target.order = append(target.order, block)
+	db.ghosts++
 }
 
 // restart ends what is under way.

@@ -205,7 +205,7 @@ func (s *simSchedule) fault() {
 		w.mu.Unlock()
 		return nil
 	}
-	switch random.IntN(29) {
+	switch random.IntN(31) {
 	case 0, 1:
 		s.add(at, fmt.Sprintf("slot %d is killed", slot), s.on(slot, (*simProcess).crash))
 		s.start(again, slot, cfg)
@@ -281,6 +281,9 @@ func (s *simSchedule) fault() {
 		})
 	case 21, 22:
 		s.insert(at, insert)
+	case 29, 30: // ClickHouse remembers what it has not
+		s.insert(at, storeFault{dies: true, after: random.IntN(5), crash: random.IntN(2) == 0})
+		s.start(again, slot, cfg)
 	case 27, 28: // half-way through an insert everything stands still
 		insert.crash = true
 		s.insert(at, insert)

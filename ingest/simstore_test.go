@@ -19,6 +19,8 @@ type storeFault struct {
 	after int
 	stall time.Duration // before the first step
 	gap   time.Duration // between two steps
+	// dies has the server be killed after so many steps, when it has written down the next one and not done it.
+	dies bool
 	// crash kills the process at the moment at which it would hear the answer.
 	crash bool
 	// linger has the server go on when the client has given up, or is dead.
@@ -36,6 +38,9 @@ func (f storeFault) String() string {
 	}
 	if f.stall > 0 {
 		text = fmt.Sprintf("held up for %v, then %v between steps, then %s", f.stall, f.gap, text)
+	}
+	if f.dies {
+		text = fmt.Sprintf("killed at step %d", f.after)
 	}
 	if f.linger {
 		text += "; goes on when nobody waits"
@@ -126,6 +131,11 @@ func (s simStore) write(steps []step, rows []modelRow, token string, fault store
 	db := s.proc.world.db
 	_, ended := db.life()
 	for i, step := range steps {
+		if fault.dies && i == fault.after {
+			db.ghost(step, rows, token)
+			db.restart()
+			return errStore
+		}
 		if fault.fail && i == fault.after {
 			return errStore
 		}
@@ -218,7 +228,7 @@ func (s simStore) Fill(ctx context.Context, views []string, r warehouse.Range, t
 				rows := db.inRange(table, r)
 				db.filled++
 				db.mu.Unlock()
-				return s.write([]step{{target: view.rollup, view: view.name}}, rows, token, fault, lost)
+				return s.write([]step{{target: view.rollup, view: view.name}}, rows, token+"/filled", fault, lost)
 			})
 			if err != nil {
 				return err
@@ -226,6 +236,18 @@ func (s simStore) Fill(ctx context.Context, views []string, r warehouse.Range, t
 		}
 	}
 	return nil
+}
+
+// Restore implements store.
+func (s simStore) Restore(ctx context.Context, block *event.Block, r warehouse.Range, token string) error {
+	rows, err := modelRows(block)
+	if err != nil {
+		return err
+	}
+	return s.call(ctx, "restore "+block.Table, "", func(storeFault, <-chan struct{}) error {
+		s.proc.world.db.restore(block.Table, rows)
+		return nil
+	})
 }
 
 // Remove implements store.
@@ -238,6 +260,7 @@ func (s simStore) Remove(ctx context.Context, table string, r warehouse.Range, w
 
 // FillDossiers implements store.
 func (s simStore) FillDossiers(ctx context.Context, touched warehouse.TouchedDossiers, views []string) error {
+	touched.Token += "/filled"
 	return s.applyDossiers(ctx, touched, func([]modelRow) (steps []step) {
 		for _, view := range modelViews["dossier_changes"] {
 			if slices.Contains(views, view.name) {

@@ -169,7 +169,7 @@ func (w *simWorld) start(slot int, cfg Config) (*simProcess, error) {
 	}
 	p.ingester.store, p.ingester.now, p.ingester.clock.skew = simStore{p}, simNow, p.skew
 	if w.db.keep > 0 {
-		p.ingester.trust = simTrust
+		p.ingester.trust, p.ingester.settle = simTrust, simTrust+lingerGrace
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel

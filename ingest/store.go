@@ -26,6 +26,8 @@ type store interface {
 	// Fill lets views that lack a range count it, from the rows of their table. Like Insert it may be repeated under the
 	// token.
 	Fill(ctx context.Context, views []string, r warehouse.Range, token string) error
+	// Restore puts a block's rows into its table, and into no rollup. None of the range may be there.
+	Restore(ctx context.Context, block *event.Block, r warehouse.Range, token string) error
 	// Remove takes the rows of a range out of a table, and not out of its rollups, if there are fewer than whole.
 	Remove(ctx context.Context, table string, r warehouse.Range, whole uint64) error
 	// FillDossiers is Fill for views of dossiers, and for the state of dossiers.
@@ -52,8 +54,15 @@ type clickhouseStore struct{ client *warehouse.Client }
 
 // Insert implements store.
 func (s clickhouseStore) Insert(ctx context.Context, block *event.Block, token string) error {
+	if err := s.client.ViewsLoaded(ctx); err != nil {
+		return err
+	}
+	return s.insertInto(ctx, block.Table, block, token)
+}
+
+func (s clickhouseStore) insertInto(ctx context.Context, table string, block *event.Block, token string) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token)))
-	batch, err := s.client.Conn().PrepareBatch(ctx, "INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
+	batch, err := s.client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(block.Columns(), ", ")+")")
 	if err != nil {
 		return fmt.Errorf("preparing the insert: %w", err)
 	}
@@ -69,6 +78,9 @@ func (s clickhouseStore) Insert(ctx context.Context, block *event.Block, token s
 
 // ApplyDossiers implements store.
 func (s clickhouseStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error {
+	if err := s.client.ViewsLoaded(ctx); err != nil {
+		return err
+	}
 	return warehouse.ApplyDossiers(ctx, s.client, touched)
 }
 
@@ -85,6 +97,13 @@ func (s clickhouseStore) Fill(ctx context.Context, views []string, r warehouse.R
 		}
 	}
 	return nil
+}
+
+// Restore implements store.
+func (s clickhouseStore) Restore(ctx context.Context, block *event.Block, r warehouse.Range, token string) error {
+	return warehouse.RestoreRange(ctx, s.client, block.Table, r, func(ctx context.Context, into string) error {
+		return s.insertInto(ctx, into, block, token)
+	})
 }
 
 // Remove implements store.

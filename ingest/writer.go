@@ -28,6 +28,7 @@ type writer struct {
 	calendar *reference.Calendar
 	timeout  time.Duration
 	trust    time.Duration // tokenTrust
+	settle   time.Duration // settleTime
 	// now reads the clock that ages of ranges are measured by; only differences count.
 	now     func() time.Time
 	slots   *semaphore.Weighted
@@ -58,7 +59,7 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 		return nil
 	}
 	part := w.dossiers(c, touched)
-	err := w.retry(ctx, part.table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part, own) })
+	err := w.retry(ctx, part.table, report, func(ctx context.Context) error { return w.placed(c, part, w.attempt(ctx, c, part, own)) })
 	if err != nil {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
 	}
@@ -68,12 +69,14 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 // block is the part of a range that goes into a raw table.
 func (w *writer) block(c *cut, block *event.Block) *part {
 	o := &part{table: block.Table, place: c.place(), rows: uint64(block.Rows())}
-	if block.Table == event.FeedTable { // its rows are sums
-		o.rows = 0
-	}
 	o.insert = func(ctx context.Context, token string) error { return w.store.Insert(ctx, block, token) }
 	o.fill = func(ctx context.Context, lacking []string, token string) error {
 		return w.store.Fill(ctx, lacking, o.place, token)
+	}
+	o.restore = func(ctx context.Context) error { return w.store.Restore(ctx, block, o.place, c.pending.Token) }
+	if block.Table == event.FeedTable { // its rows are sums, and it fills itself
+		o.rows = 0
+		o.fill = func(ctx context.Context, _ []string, token string) error { return o.insert(ctx, token+renewed) }
 	}
 	return o
 }
@@ -82,12 +85,25 @@ func (w *writer) block(c *cut, block *event.Block) *part {
 func (w *writer) dossiers(c *cut, touched warehouse.TouchedDossiers) *part {
 	under := func(token string) warehouse.TouchedDossiers { touched.Token = token; return touched }
 	return &part{
-		table: "dossier_changes", place: c.place(), always: true,
+		table: "dossier_changes", place: c.place(), dossiers: true,
 		insert: func(ctx context.Context, token string) error { return w.store.ApplyDossiers(ctx, under(token)) },
 		fill: func(ctx context.Context, lacking []string, token string) error {
 			return w.store.FillDossiers(ctx, under(token), lacking)
 		},
 	}
+}
+
+// placed makes a stop of the error that the place of a range is forgotten: no attempt finds it again. The stop is over when
+// the rollups hold the range, since nothing is added to them then.
+func (w *writer) placed(c *cut, o *part, err error) error {
+	forgotten := new(warehouse.ForgottenPlaceError)
+	if !errors.As(err, &forgotten) {
+		return err
+	}
+	return &StoppedError{Reason: forgotten.Error(), over: func(ctx context.Context) bool {
+		now, err := w.landed(ctx, c, o)
+		return err == nil && len(now.Lacking) == 0
+	}}
 }
 
 // retry runs attempt until it succeeds. An error says nothing about what was written, so every attempt

@@ -199,6 +199,7 @@ func TestVerifyExitCodes(t *testing.T) {
 	verify(exitUndecided, "--kafka.brokers", "127.0.0.1:1")
 	verify(exitUndecided, "--at-rest", "--clickhouse.addr", "127.0.0.1:1")
 	verify(exitUsage, "--at-rest", "--no-such-flag")
+	verify(exitUsage, "--kafka.brokers", "127.0.0.1:1", "--rebuild", "nothing")
 	if err := db.Client.Conn().Exec(t.Context(), "INSERT INTO source_activity (family, source, n) VALUES ('nothing', '/npsp/H26', 1)"); err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,9 @@ should be, and may be started again. It does nothing while raw rows are missing.
 			return err
 		}
 		report, err := verifyAll(cmd.Context(), cfg, f.atRest, options)
+		if unknown := new(verify.UnknownRollupError); errors.As(err, &unknown) {
+			return &usageError{fmt.Errorf("--rebuild: %w", unknown)}
+		}
 		if err != nil {
 			return &undecidedError{err}
 		}

@@ -11,6 +11,10 @@ import (
 // for feeds that report daily. It is counted as it comes; nothing is refused for it.
 const lateAfter = day
 
+// aheadAfter is how far ahead of the clock, in milliseconds, an event is counted as one of the future. The clock is read when
+// the range opens, so that prompt events are ahead of it by less.
+const aheadAfter = 60_000
+
 // personalReasons are those of records that are not free of personal data.
 var personalReasons = []Reason{PersonalData, SensitiveIdentity}
 
@@ -72,7 +76,7 @@ type Feed struct {
 	Accepted, Rejected, Duplicates, Personal uint64
 	// Expected and Present count fields of accepted events: those that should be there, and those of them that are.
 	Expected, Present uint64
-	// Late counts accepted events that were more than 24 hours old, Future those ahead of the clock (by 5 minutes at most).
+	// Late counts accepted events that were more than 24 hours old, Future those more than a minute ahead of the clock.
 	Late, Future uint64
 }
 
@@ -210,7 +214,7 @@ func (b *Batch) sumEvents(t int) (last int64) {
 		if age > lateAfter {
 			c.Late++
 		}
-		if age < 0 {
+		if age < -aheadAfter {
 			c.Future++
 		}
 		last = int64(offsets[i])

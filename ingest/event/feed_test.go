@@ -38,7 +38,8 @@ func TestFeeds(t *testing.T) {
 	send("auth.attempt.json", false, Accepted, at(1500*time.Millisecond))
 	send("auth.attempt.json", false, Accepted, at(2*time.Second))
 	send("auth.attempt.json", true, Duplicate, at(2*time.Second))
-	send("auth.attempt.json", false, Accepted, at(-4*time.Minute))                                                                               // ahead of the clock
+	send("auth.attempt.json", false, Accepted, at(-time.Minute))                                                                                 // not ahead of the clock yet
+	send("auth.attempt.json", false, Accepted, at(-time.Minute-time.Millisecond))                                                                // ahead
 	send("auth.attempt.json", false, Accepted, at(24*time.Hour), func(_, data map[string]any) { delete(data, "province_code") })                 // not late yet
 	send("auth.attempt.json", false, Accepted, at(24*time.Hour+time.Millisecond), func(_, data map[string]any) { data["province_code"] = "01" }) // late
 	send("auth.attempt.json", false, Rejected, func(_, data map[string]any) { data["outcome"] = "perhaps" })                                     // where is readable
@@ -68,7 +69,7 @@ func TestFeeds(t *testing.T) {
 	slices.SortFunc(got, func(a, b Feed) int { return strings.Compare(a.Source, b.Source) })
 	want := []Feed{
 		{Source: "", Rejected: 1},
-		{Source: "/eid_auth/G01", Accepted: 5, Rejected: 2, Duplicates: 1, Personal: 1, Expected: 25, Present: 24, Late: 1, Future: 1},
+		{Source: "/eid_auth/G01", Accepted: 6, Rejected: 2, Duplicates: 1, Personal: 1, Expected: 30, Present: 29, Late: 1, Future: 1},
 		{Source: "/health_book/G18", Accepted: 1, Expected: 3, Present: 3},
 		{Source: "/npsp/H26.12", Accepted: 2, Expected: 8 + 5, Present: 7 + 4},
 		{Source: "/vneid/G01", Rejected: 1, Duplicates: 1, Personal: 1},
@@ -86,10 +87,10 @@ func TestFeeds(t *testing.T) {
 	}
 	slices.Sort(rows)
 	if diff := cmp.Diff([]string{
-		`{"accepted":1,"age_seconds":1,"fields_expected":5,"fields_present":5,"future":1,"hour":"2026-11-25 12:00:00","province":"79","province63":"gso34:79","source":"/eid_auth/G01","type":"auth.attempt"}`,
 		`{"accepted":1,"age_seconds":64,"fields_expected":3,"fields_present":3,"hour":"2026-11-25 12:00:00","province":"79","province63":"gso34:79","sensitive":1,"source":"/health_book/G18","type":"wallet.document"}`,
 		`{"accepted":1,"age_seconds":98304,"fields_expected":5,"fields_present":4,"hour":"2026-11-25 12:00:00","source":"/eid_auth/G01","type":"auth.attempt"}`,
 		`{"accepted":1,"age_seconds":98304,"fields_expected":5,"fields_present":5,"hour":"2026-11-25 12:00:00","late":1,"province":"01","province63":"gso34:01","source":"/eid_auth/G01","type":"auth.attempt"}`,
+		`{"accepted":2,"age_seconds":1,"fields_expected":10,"fields_present":10,"future":1,"hour":"2026-11-25 12:00:00","province":"79","province63":"gso34:79","source":"/eid_auth/G01","type":"auth.attempt"}`,
 		`{"accepted":2,"age_seconds":2,"fields_expected":10,"fields_present":10,"hour":"2026-11-25 12:00:00","province":"79","province63":"gso34:79","source":"/eid_auth/G01","type":"auth.attempt"}`,
 		`{"accepted":2,"age_seconds":4096,"fields_expected":13,"fields_present":11,"hour":"2026-11-25 12:00:00","province":"01","province63":"gso34:01","source":"/npsp/H26.12","type":"dossier.status"}`,
 		`{"duplicates":1,"hour":"2026-11-25 12:00:00","province":"79","province63":"gso34:79","sensitive":1,"source":"/vneid/G01","type":"wallet.document"}`,
@@ -98,7 +99,7 @@ func TestFeeds(t *testing.T) {
 		`{"hour":"2026-11-25 12:00:00","personal":1,"rejected":1,"source":"/eid_auth/G01","type":"auth.attempt"}`,
 		`{"hour":"2026-11-25 12:00:00","province":"79","province63":"gso34:79","rejected":1,"source":"/eid_auth/G01","type":"auth.attempt"}`,
 		`{"hour":"2026-11-25 12:00:00","province":"79","province63":"gso34:79","rejected":1,"type":"auth.attempt"}`,
-		`{"partition":3,"position":14,"topic":"ioc.dossier.v1"}`,
+		`{"partition":3,"position":15,"topic":"ioc.dossier.v1"}`,
 	}, rows); diff != "" {
 		t.Error(diff)
 	}

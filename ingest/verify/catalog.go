@@ -186,7 +186,7 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 	for _, name := range names {
 		t := tables[name]
 		has := func(column string) bool { return target{columns: columns[name]}.has(column) }
-		if !slices.Contains(beside, name) && strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")) {
+		if !slices.Contains(beside, name) && !warehouse.IsRestore(name) && strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")) {
 			raw := rawTable{name: name, ranges: has("first_offset"), events: has("event_id"), forgets: forgets(t)}
 			raw.counted = raw.events && name != "dossier_events" && name != "register_events"
 			c.raw = append(c.raw, raw)

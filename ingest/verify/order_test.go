@@ -37,7 +37,7 @@ func TestRunWhileDossiersOverlap(t *testing.T) {
 			return nil
 		})
 	}
-	for range 3 {
+	for range 1 + rounds(t) {
 		if r := w.verify(verify.Options{}); !r.OK() {
 			t.Errorf("not ok:\n%s", printed(t, r))
 		}

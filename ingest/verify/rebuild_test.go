@@ -101,10 +101,8 @@ func TestDamageIsFoundAndRebuilt(t *testing.T) {
 		s.mustWrite(s.someEvents(20)...)
 		s.mustWrite(s.someVoids(from)...)
 		w.takeOut()
-		if r = w.verify(verify.Options{}); !r.OK() {
-			t.Fatalf("%s: not ok after ingestion went on:\n%s", round.name, printed(t, r))
-		}
 	}
+	// The next round, and this one after the last, find nothing else.
 	if r := w.verify(verify.Options{Rebuild: []string{verify.All}}); !r.OK() || strings.Contains(printed(t, r), "put right") {
 		t.Errorf("a rebuild of what is exact:\n%s", printed(t, r))
 	}
@@ -244,7 +242,7 @@ func TestRebuildWaitsForWhatIsUnderWay(t *testing.T) {
 }
 
 // The engine is killed at random moments of a rebuild. Each rollup then is what it was before or what it should be, and
-// never anything else.
+// never anything else. It is killed twice as often as rounds says.
 func TestRebuildIsKilled(t *testing.T) {
 	w := filled(t)
 	good := w.rollups()
@@ -252,8 +250,11 @@ func TestRebuildIsKilled(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	damaged := []string{"auth_minutes", "auth_days", "source_activity", "dossier_days", "dossier_state"}
-	unfinished, took := 0, 5*time.Second
-	for round := 0; round < 4; round++ {
+	unfinished, took := 0, 3*time.Second
+	for round := 0; unfinished < 2*rounds(t); round++ {
+		if round == 20*rounds(t) {
+			t.Fatalf("of %d rebuilds %d were interrupted, so this test has not seen what it is for", round, unfinished)
+		}
 		for _, statement := range []string{
 			"ALTER TABLE auth_minutes DELETE WHERE topic = '' AND province = '01' SETTINGS mutations_sync = 2",
 			"INSERT INTO auth_days SELECT * FROM auth_days FINAL WHERE topic = ''",
@@ -297,9 +298,6 @@ func TestRebuildIsKilled(t *testing.T) {
 			t.Fatalf("round %d: not what it was before the damage:\n%s", round, diff)
 		}
 	}
-	if unfinished == 0 {
-		t.Error("no rebuild was interrupted, so this test has not seen what it is for")
-	}
 	// Tables of the killed are dropped by the next rebuild of their rollup; those of others are not.
 	w.exec("CREATE TABLE rebuild_auth_days_ofsomebodyel (x UInt8) ENGINE = Memory")
 	if _, err := verify.Run(t.Context(), w.deps(), verify.Options{Rebuild: damaged}); err != nil {
@@ -333,7 +331,7 @@ func (w *world) ready() {
 func TestRebuildsAtOnce(t *testing.T) {
 	w := filled(t)
 	good := w.rollups()
-	for range 2 {
+	for range rounds(t) {
 		w.exec("INSERT INTO auth_minutes SELECT * FROM auth_minutes WHERE topic = ''")
 		w.exec("ALTER TABLE dossier_savings DELETE WHERE 1 SETTINGS mutations_sync = 2")
 		var group errgroup.Group
@@ -380,7 +378,7 @@ func TestRebuildWhileRowsAreInserted(t *testing.T) {
 		})
 	}
 	stopVoids := w.startVoids()
-	for range 2 {
+	for range rounds(t) {
 		for _, statement := range []string{
 			"INSERT INTO auth_minutes (minute, province, n) VALUES (now(), '01', 5)",
 			"INSERT INTO auth_days SELECT * REPLACE (toUInt64(0) AS position) FROM auth_days WHERE topic = '' LIMIT 3",

@@ -82,6 +82,19 @@ type Options struct {
 // All in Options.Rebuild names every rollup.
 const All = "all"
 
+// UnknownRollupError says that a name in Options.Rebuild is that of no rollup of the database.
+type UnknownRollupError struct {
+	// Name is what there is not.
+	Name string
+	// Rollups are those that there are.
+	Rollups []string
+}
+
+// Error names all rollups.
+func (e *UnknownRollupError) Error() string {
+	return fmt.Sprintf("there is no rollup %q; there are %s, and %s for all of them", e.Name, strings.Join(e.Rollups, ", "), All)
+}
+
 // run is one verification.
 type run struct {
 	client   *warehouse.Client
@@ -136,21 +149,21 @@ func Run(ctx context.Context, deps Deps, options Options) (report *Report, err e
 	r.report = &Report{From: r.cutoff, Until: options.Now}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(settings(options.Memory)))
 
-	// The committed offsets come first: what is read later holds at least what they promise.
+	if r.catalog, err = readCatalog(ctx, deps.Client); err != nil {
+		return nil, err
+	}
+	rebuild, err := r.named(options.Rebuild)
+	if err != nil {
+		return nil, err
+	}
+	// The committed offsets come before all rows: what is read later holds at least what they promise.
 	var committed map[TopicPartition]int64
 	if deps.Committed != nil {
 		if committed, err = deps.Committed(ctx); err != nil {
 			return nil, fmt.Errorf("reading committed offsets: %w", err)
 		}
 	}
-	if r.catalog, err = readCatalog(ctx, deps.Client); err != nil {
-		return nil, err
-	}
 	if err := r.readGivenUp(ctx); err != nil {
-		return nil, err
-	}
-	rebuild, err := r.named(options.Rebuild)
-	if err != nil {
 		return nil, err
 	}
 	if r.scratch, err = newScratch(ctx, deps.Client); err != nil {
@@ -224,7 +237,7 @@ func (r *run) named(names []string) ([]target, error) {
 			for _, t := range r.catalog.rollups {
 				all = append(all, t.name)
 			}
-			return nil, fmt.Errorf("there is no rollup %q; there are %s, and %s for all of them", name, strings.Join(all, ", "), All)
+			return nil, &UnknownRollupError{Name: name, Rollups: all}
 		}
 		if !slices.ContainsFunc(found, func(t target) bool { return t.name == name }) {
 			found = append(found, r.catalog.rollups[i])

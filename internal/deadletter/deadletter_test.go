@@ -152,6 +152,9 @@ func TestSelections(t *testing.T) {
 	if !(Selection{}).Empty() || (Selection{}).Validate() != nil {
 		t.Error("all letters are not all letters")
 	}
+	if err := (Selection{States: []State{"x"}}).Validate(); !strings.HasSuffix(err.Error(), "the states are new, rejected_again, accepted, duplicate") {
+		t.Error(err)
+	}
 	c := cursor{at: 1763700000000, place: event.Place{Topic: "a@2", Partition: 3, Offset: 4}, oldest: true}
 	if got, err := parseCursor(c.String(), true); err != nil || *got != c {
 		t.Errorf("%s is read as %v: %v", c, got, err)

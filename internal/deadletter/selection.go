@@ -35,6 +35,15 @@ const (
 // States lists the states.
 func States() []State { return []State{StateNew, StateRejectedAgain, StateAccepted, StateDuplicate} }
 
+// stateNames are the states for a message.
+func stateNames() string {
+	names := make([]string, len(States()))
+	for i, s := range States() {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ", ")
+}
+
 // Selection says which letters. What is empty selects everything; values of one filter are alternatives, and a letter has
 // to pass every filter. Reasons and fields are those of the first rejection.
 type Selection struct {
@@ -91,7 +100,7 @@ func (s Selection) Validate() error {
 	}
 	for _, state := range s.States {
 		if !slices.Contains(States(), state) {
-			return &SelectionError{"state", fmt.Sprintf("there is no state %q; the states are %v", state, States())}
+			return &SelectionError{"state", fmt.Sprintf("there is no state %q; the states are %s", state, stateNames())}
 		}
 	}
 	if len(s.Letters) > maxLetters {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 	_ "time/tzdata" // clickhouse-go loads the server's time zone, which small images lack.
@@ -55,6 +56,8 @@ func (c ClientConfig) MarshalText() ([]byte, error) { return []byte(c.String()),
 type Client struct {
 	conn driver.Conn
 	cfg  ClientConfig
+	// dials counts connections; loaded is how many there were when all views were seen. See ViewsLoaded.
+	dials, loaded atomic.Uint64
 }
 
 // Open makes the pool and waits for the server's answer to a ping, at most until ctx ends. A server
@@ -71,7 +74,10 @@ func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
 		// On loopback compression costs more time than the bytes that it saves.
 		method = clickhouse.CompressionNone
 	}
-	conn, err := clickhouse.Open(&clickhouse.Options{
+	c := &Client{cfg: cfg}
+	dialer := net.Dialer{Timeout: cfg.DialTimeout}
+	var err error
+	c.conn, err = clickhouse.Open(&clickhouse.Options{
 		Addr:            cfg.Addr,
 		Auth:            clickhouse.Auth{Database: cfg.Database, Username: cfg.Username, Password: cfg.Password},
 		Compression:     &clickhouse.Compression{Method: method},
@@ -80,15 +86,19 @@ func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
 		MaxOpenConns:    cfg.MaxOpenConns,
 		MaxIdleConns:    cfg.MaxOpenConns,
 		ConnMaxLifetime: time.Hour,
+		DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
+			c.dials.Add(1)
+			return dialer.DialContext(ctx, "tcp", addr)
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", cfg, err)
 	}
-	if err := conn.Ping(ctx); err != nil {
-		conn.Close()
+	if err := c.conn.Ping(ctx); err != nil {
+		c.conn.Close()
 		return nil, fmt.Errorf("connecting to %s: %w", cfg, err)
 	}
-	return &Client{conn: conn, cfg: cfg}, nil
+	return c, nil
 }
 
 // Conn returns the pool, for queries and batches.

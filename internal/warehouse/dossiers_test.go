@@ -459,7 +459,7 @@ func TestDossierStateFollowsTheReadingRules(t *testing.T) {
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 20220106))
-			dossiers := randomDossiers(r, 2500)
+			dossiers := randomDossiers(r, 1500)
 			w := newWorld(t)
 			spans := logs(r, dossiers, 5, 600)
 			w.load(spans...)

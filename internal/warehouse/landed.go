@@ -43,9 +43,9 @@ type Landed struct {
 	UnderWay bool
 }
 
-// LandedOf looks what is there of a range's block for a table; token is what inserts of the range have. It does not ask what ClickHouse remembers of tokens: the
-// rows name their offsets, and each rollup says how far it has come in each partition. It is right as long as the ranges
-// of a partition are inserted one after the other.
+// LandedOf looks what is there of a range's block for a table; token is what those of inserts of the range begin with. It
+// does not ask what ClickHouse remembers of tokens: the rows name their offsets, and each rollup says how far it has come in
+// each partition. It is right as long as the ranges of a partition are inserted one after the other.
 func LandedOf(ctx context.Context, client *Client, table string, r Range, token string) (Landed, error) {
 	var landed Landed
 	if err := underWay(ctx, client, token, &landed.UnderWay); err != nil {
@@ -114,9 +114,59 @@ func RemoveRange(ctx context.Context, client *Client, table string, r Range, who
 	return nil
 }
 
+// restorePrefix begins the names of tables that rows are restored by.
+const restorePrefix = "restore_"
+
+// RestoreRange puts rows of a range into a table as files, so that no view sees them: insert puts them into a table that
+// is like it. None of the range may be in the table.
+func RestoreRange(ctx context.Context, client *Client, table string, r Range, insert func(ctx context.Context, into string) error) error {
+	name := restorePrefix + strings.NewReplacer(".", "_", "-", "_", "@", "_").Replace(fmt.Sprintf("%s_%s_%d", table, r.Topic, r.Partition))
+	exec := func(statement string) error {
+		if err := client.Conn().Exec(ctx, statement); err != nil {
+			return fmt.Errorf("restoring rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
+		}
+		return nil
+	}
+	for _, statement := range []string{"DROP TABLE IF EXISTS " + name + " SYNC", "CREATE TABLE " + name + " AS " + table} {
+		if err := exec(statement); err != nil {
+			return err
+		}
+	}
+	if err := insert(ctx, name); err != nil {
+		return err
+	}
+	var parts []string
+	err := client.Conn().QueryRow(ctx, "SELECT groupUniqArray(_partition_id) FROM "+name).Scan(&parts)
+	if err != nil {
+		return fmt.Errorf("restoring rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
+	}
+	for _, part := range parts {
+		if err := exec("ALTER TABLE " + table + " ATTACH PARTITION ID " + quote(part) + " FROM " + name); err != nil {
+			return err
+		}
+	}
+	return exec("DROP TABLE " + name + " SYNC")
+}
+
+// IsRestore tells whether a table is one that rows are just restored by.
+func IsRestore(table string) bool { return strings.HasPrefix(table, restorePrefix) }
+
+// Deletes are the statements that remove a range from all raw tables.
+func (r Range) Deletes() []string {
+	var statements []string
+	for _, t := range []struct{ table, first, last string }{
+		{"dossier_events", "offset", "offset"}, {"auth_attempts", "offset", "offset"}, {"data_queries", "offset", "offset"}, {"eid_events", "offset", "offset"},
+		{"register_events", "offset", "offset"}, {"dead_letters", "offset", "offset"}, {"skipped_offsets", "first_offset", "last_offset"},
+		{"dead_letter_replays", "record_offset", "record_offset"},
+	} {
+		statements = append(statements, "DELETE FROM "+t.table+" WHERE "+r.rows(t.first, t.last))
+	}
+	return statements
+}
+
 // fill inserts what the view makes of rows into its rollup.
 func (v RollupView) fill(ctx context.Context, client *Client, rows, token string) error {
-	settings := InsertSettings(token)
+	settings := InsertSettings(token + "/filled") // it may be remembered under the token, and not be there
 	settings["deduplicate_insert_select"] = "force_enable"
 	settings["max_threads"] = 1 // so that it is one block
 	settings["max_insert_threads"] = 1
@@ -136,12 +186,10 @@ func underWay(ctx context.Context, client *Client, token string, is *bool) error
 	return nil
 }
 
-// behind are the views that count what is inserted into a table, with positions.
+// behind are the views that count what is inserted into a table, with positions. It is an error where one is missing.
 func behind(ctx context.Context, client *Client, table string) ([]RollupView, error) {
-	views, err := RollupViews(ctx, client)
-	return slices.DeleteFunc(views, func(v RollupView) bool {
-		return v.Source != table || v.Over("") == "" || !slices.Contains(v.Columns, "position")
-	}), err
+	views, err := loaded(ctx, client)
+	return slices.DeleteFunc(views, func(v RollupView) bool { return v.Source != table || v.Name == dossierState }), err
 }
 
 // position is the offset that the rollup has come to in the range's partition, 0 where it has not begun.

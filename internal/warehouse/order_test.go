@@ -77,7 +77,7 @@ func TestDossiersOfSeveralPartitionsAtOnce(t *testing.T) {
 // others have gone on, in every rollup that lacks it.
 func TestDossiersOfARangeThatComesLate(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 23))
-	dossiers := randomDossiers(r, 150)
+	dossiers := randomDossiers(r, 80)
 	var single [][]dossierEvent
 	w := newWorld(t)
 	single, w.voided = withVoids(r, dossiers)
@@ -217,7 +217,7 @@ func TestUpgradeInTheMiddleOfARange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			r := rand.New(rand.NewPCG(10, 26))
-			dossiers := randomDossiers(r, 50)
+			dossiers := randomDossiers(r, 30)
 			var single [][]dossierEvent
 			single, w.voided = withVoids(r, dossiers)
 			spans := logs(r, single, 3, 30)

@@ -34,6 +34,50 @@ type RollupView struct {
 	query string
 }
 
+// ours are the views of the schema, by the table that each sees.
+var ours = map[string][]string{
+	"dossier_events":  {"dossier_activity_mv"},
+	"auth_attempts":   {"auth_activity_mv", "auth_days_mv", "auth_minutes_mv"},
+	"data_queries":    {"query_activity_mv", "query_days_mv", "query_minutes_mv"},
+	"eid_events":      {"eid_activity_mv", "eid_days_mv", "eid_minutes_mv"},
+	"register_events": {"register_activity_mv"},
+	"dossier_changes": {"dossier_days_mv", "dossier_deadlines_mv", "dossier_savings_mv", "dossier_state_mv"},
+}
+
+// loaded reads the views of the schema. It is an error where one is missing: a server that has just started may take
+// inserts before it has loaded the views behind a table, and what is inserted then is in no rollup.
+func loaded(ctx context.Context, client *Client) ([]RollupView, error) {
+	views, err := RollupViews(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	var found []RollupView
+	for source, names := range ours {
+		for _, name := range names {
+			i := slices.IndexFunc(views, func(v RollupView) bool { return v.Name == name && v.Source == source })
+			if i < 0 {
+				return nil, fmt.Errorf("the view %s is not there behind %s: ClickHouse is still loading it, or it was dropped", name, source)
+			}
+			found = append(found, views[i])
+		}
+	}
+	slices.SortFunc(found, func(a, b RollupView) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+// ViewsLoaded makes sure that ClickHouse has all views of the schema. It asks only when a connection was made since it asked
+// last, as each is when the server has started again.
+func (c *Client) ViewsLoaded(ctx context.Context) error {
+	if c.dials.Load() == c.loaded.Load() {
+		return nil
+	}
+	if _, err := loaded(ctx, c); err != nil {
+		return err
+	}
+	c.loaded.Store(c.dials.Load())
+	return nil
+}
+
 // RollupViews reads the materialized views of the client's database, by name.
 func RollupViews(ctx context.Context, client *Client) ([]RollupView, error) {
 	rows, err := client.Conn().Query(ctx, `SELECT name, source, target_table, as_select, database, columns FROM system.tables AS views

@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS feed_quality
     fields_expected SimpleAggregateFunction(sum, UInt64) COMMENT 'Fields that the accepted events should have',
     fields_present  SimpleAggregateFunction(sum, UInt64) COMMENT 'How many of these they have',
     late            SimpleAggregateFunction(sum, UInt64) COMMENT 'Accepted events more than 24 hours old at arrival',
-    future          SimpleAggregateFunction(sum, UInt64) COMMENT 'Accepted events ahead of the clock, by 5 minutes at most',
+    future          SimpleAggregateFunction(sum, UInt64) COMMENT 'Accepted events more than a minute ahead of the clock (and 5 minutes at most)',
     position        SimpleAggregateFunction(max, UInt64) COMMENT 'Offset after the last one counted'
 )
 ENGINE = AggregatingMergeTree
@@ -88,7 +88,7 @@ CREATE VIEW IF NOT EXISTS feed_records
     fields_expected UInt64 COMMENT 'Fields that an accepted event should have',
     fields_present  UInt64 COMMENT 'How many of these it has',
     late            UInt64 COMMENT '1 for an accepted event more than 24 hours old at arrival',
-    future          UInt64 COMMENT '1 for an accepted event ahead of the clock'
+    future          UInt64 COMMENT '1 for an accepted event more than a minute ahead of the clock'
 )
 AS
 WITH toUInt64(intDiv(greatest(age_ms, 1) + 999, 1000)) AS seconds,
@@ -99,7 +99,7 @@ SELECT toStartOfHour(toDateTime(received_at, 'Asia/Ho_Chi_Minh')) AS hour, sourc
     topic, partition, offset,
     toUInt64(outcome = 'accepted') AS accepted, toUInt64(outcome = 'rejected') AS rejected, toUInt64(is_personal) AS personal,
     toUInt64(outcome = 'duplicate') AS duplicates, toUInt64(expected) AS fields_expected, toUInt64(present) AS fields_present,
-    toUInt64(outcome = 'accepted' AND age_ms > 86400000) AS late, toUInt64(outcome = 'accepted' AND age_ms < 0) AS future
+    toUInt64(outcome = 'accepted' AND age_ms > 86400000) AS late, toUInt64(outcome = 'accepted' AND age_ms < -60000) AS future
 FROM
 (
     SELECT 'accepted' AS outcome, received_at, source, province, province63, type, (service_id = 'DA06-22') AS about, 0 AS is_personal,
@@ -148,7 +148,7 @@ CREATE VIEW IF NOT EXISTS feeds
     fields_expected UInt64 COMMENT 'Fields that the accepted events should have',
     fields_present  UInt64 COMMENT 'How many of these they have',
     late            UInt64 COMMENT 'Accepted events more than 24 hours old at arrival',
-    future          UInt64 COMMENT 'Accepted events ahead of the clock, by 5 minutes at most'
+    future          UInt64 COMMENT 'Accepted events more than a minute ahead of the clock (and 5 minutes at most)'
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT hour, source, province, province63, type, age_seconds, accepted, rejected, personal, duplicates, fields_expected, fields_present, late, future
