@@ -381,7 +381,7 @@ func (tr *trial) produce(n int) {
 			tr.next++
 			want.auth++
 		default:
-			dossier = append(dossier, tr.harness.dossier(tr.next, 2, tr.base), tr.harness.dossier(tr.next, []int{9, 4}[tr.random.IntN(2)], tr.base.Add(time.Hour)))
+			dossier = append(dossier, tr.dossier(tr.next, 2, tr.base), tr.dossier(tr.next, []int{9, 4}[tr.random.IntN(2)], tr.base.Add(time.Hour)))
 			tr.next++
 			want.dossier += 2
 		}

@@ -106,10 +106,10 @@ func (l *partitionLog) vanished(first int64, pending Pending, found int) error {
 	if pending.Records == 0 || found == pending.Records {
 		return nil
 	}
-	err := stopped("records vanished between two attempts at the recorded range %d..%d: it held %d and holds %d now, by compaction or retention within the range; adopt from %d if ClickHouse holds nothing from %d on, else from %d: %s",
-		first, pending.Last, pending.Records, found, first, first, pending.Last+1, remedy(l.topic, l.partition, pending.Last+1))
-	l.short, l.shortRange, l.shortEpoch = err.(*StoppedError), pending.Token, l.epoch
-	return err
+	stop := &StoppedError{Reason: fmt.Sprintf("records vanished between two attempts at the recorded range %d..%d: it held %d and holds %d now, by compaction or retention within the range; adopt from %d if ClickHouse holds nothing from %d on, else from %d: %s",
+		first, pending.Last, pending.Records, found, first, first, pending.Last+1, remedy(l.topic, l.partition, pending.Last+1))}
+	l.short, l.shortRange, l.shortEpoch = stop, pending.Token, l.epoch
+	return stop
 }
 
 // whole looks whether a recorded range holds as many records as when it was recorded. What has vanished does not come

@@ -100,7 +100,7 @@ type feedTally struct {
 	counts []feedCounts
 }
 
-// sized to count the keys of most ranges without growing
+// feedSlots counts the keys of most ranges without growing.
 const feedSlots = 1 << 12
 
 func (t *feedTally) reset() {

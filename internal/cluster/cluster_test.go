@@ -70,7 +70,7 @@ func TestPrintedWithoutSecrets(t *testing.T) {
 	if err := config.Print(&printed, &cfg); err != nil {
 		t.Fatal(err)
 	}
-	printed.WriteString(fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg))
+	fmt.Fprintf(&printed, "%v %+v %#v", cfg, cfg, cfg)
 	if text := printed.String(); strings.Contains(text, "hu,nter") || !strings.Contains(text, "username: ioc") {
 		t.Error(text)
 	}
