@@ -33,7 +33,7 @@ const (
 	// shortSession is the least session timeout of the group.
 	shortSession = 2 * time.Second
 	// shortest and patience are deadlines of inserts.
-	shortest, patience = 1500 * time.Millisecond, 2 * time.Minute
+	shortest, patience = 1500 * time.Millisecond, time.Minute
 	// firstRandomSeed is where seeds stand for several acts at random; below, each is a schedule of one act.
 	firstRandomSeed = 1_000_000
 )
