@@ -26,17 +26,16 @@ func (c *cut) place() warehouse.Range {
 	return warehouse.Range{Topic: c.incarnation, Partition: uint32(c.partition), First: uint64(c.first), Last: uint64(c.pending.Last)}
 }
 
-// age is how long ago a range was opened. A machine that was suspended notices by one clock or the other, or by none.
-func (w *writer) age(c *cut) time.Duration {
+// forgotten tells whether ClickHouse may have forgotten the token of a range. A machine that was suspended notices by one
+// clock or the other.
+func (w *writer) forgotten(c *cut) bool {
 	now := w.now()
-	return max(now.Sub(c.opened), now.Round(0).Sub(c.opened.Round(0)))
+	return max(now.Sub(c.opened), now.Round(0).Sub(c.opened.Round(0))) > w.trust
 }
 
-// forgotten tells whether ClickHouse may have forgotten the token of a range.
-func (w *writer) forgotten(c *cut) bool { return w.age(c) > w.trust }
-
-// abandoned tells whether nobody relies on the token of a range any more, whatever clock he measures its age by.
-func (w *writer) abandoned(c *cut) bool { return w.age(c) > w.trust+2*maxClockOffset }
+// abandoned tells whether nobody relies on the token of a range any more, whatever clock he measures its age by. Only time
+// that has certainly passed counts.
+func (w *writer) abandoned(c *cut) bool { return w.now().Sub(c.opened) > w.trust+2*maxClockOffset }
 
 // openedAt is when a range that another process may have recorded was opened, by the clock that now reads. ClickHouse's
 // clock tells its age. A reading ahead of that is of a clock that was wrong, and says nothing: the range counts as old.
@@ -62,14 +61,14 @@ type part struct {
 	fill   func(ctx context.Context, lacking []string, token string) error
 	// restore puts the rows into the table and into no rollup; nil where there are none.
 	restore func(ctx context.Context) error
-	// dossiers says that nothing may be all that there is to do, and that what landed wholly is to be filled too, since that
-	// also does what has no position and may be repeated.
-	dossiers bool
+	// dossiers says that what landed wholly is to be filled too, since that also does the state of dossiers, which does not
+	// say what it holds and may be filled again. nothing says that there was nothing to apply.
+	dossiers, nothing bool
 }
 
 // whole tells whether all of a part is there.
 func (o *part) whole(landed warehouse.Landed) bool {
-	return landed.Rows == o.rows && len(landed.Lacking) == 0
+	return o.nothing || landed.Rows == o.rows && len(landed.Lacking) == 0
 }
 
 // attempt does a part of a range. It relies on the token as long as ClickHouse certainly has it, and as far: a server that
@@ -78,23 +77,43 @@ func (o *part) whole(landed warehouse.Landed) bool {
 // partition can.
 func (w *writer) attempt(ctx context.Context, c *cut, o *part, own func(context.Context) error) error {
 	if c.doubted || w.forgotten(c) {
+		c.doubted = true // from now on, whatever the clocks say
 		return w.complete(ctx, c, o, own)
 	}
-	if err := o.insert(ctx, c.pending.Token); err != nil {
+	insert := func(ctx context.Context) error { return o.insert(ctx, c.pending.Token) }
+	if err := w.step(ctx, insert); err != nil {
 		c.unsure = true
 		return err
 	}
-	if !c.unsure {
+	if !c.unsure || o.nothing {
 		return nil
 	}
 	landed, err := w.landed(ctx, c, o)
-	if err != nil || o.whole(landed) || o.dossiers && len(landed.Holding) == 0 {
+	if err != nil {
 		return err
+	}
+	if o.whole(landed) {
+		return w.fillState(ctx, c, o)
 	}
 	c.doubted = true
 	w.logger.Warn("ClickHouse took a range for one that it has, and lacks some of it", zap.String("range", c.pending.Token), zap.String("table", o.table),
 		zap.Uint64("rows", landed.Rows), zap.Uint64("of", o.rows), zap.Strings("lacking", landed.Lacking))
 	return errHalfway
+}
+
+// step does one thing with ClickHouse, within the deadline of an insert.
+func (w *writer) step(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	return do(ctx)
+}
+
+// fillState fills what does not say whether it is there, which is the state of dossiers.
+func (w *writer) fillState(ctx context.Context, c *cut, o *part) error {
+	if !o.dossiers || o.nothing {
+		return nil
+	}
+	return w.step(ctx, func(ctx context.Context) error { return o.fill(ctx, nil, c.pending.Token) })
 }
 
 // complete does an insert without relying on its token. It looks what is there: nothing, and it inserts; everything, and
@@ -114,15 +133,12 @@ func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context
 		if err := w.insertAgain(ctx, c, o); err != nil {
 			return err
 		}
-		if landed, err = w.landed(ctx, c, o); err != nil || o.dossiers && len(landed.Holding) == 0 {
+		if landed, err = w.landed(ctx, c, o); err != nil {
 			return err
 		}
 	}
 	if o.whole(landed) {
-		if o.dossiers {
-			return o.fill(ctx, nil, c.pending.Token)
-		}
-		return nil
+		return w.fillState(ctx, c, o)
 	}
 	// An insert may be under way: of an owner who was stalled, or one of ours of which nothing was heard. It reaches ClickHouse
 	// within its deadline or not at all, and everybody who begins another one looks first.
@@ -132,26 +148,29 @@ func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context
 	if landed.UnderWay || w.now().Sub(c.halfway) <= w.settle || !w.abandoned(c) {
 		return errHalfway
 	}
-	switch {
-	case landed.Rows == o.rows:
-		return o.fill(ctx, landed.Lacking, c.pending.Token)
-	case landed.Rows > o.rows:
+	if landed.Rows > o.rows {
 		return w.torn(c, o, landed)
-	case landed.Rows > 0:
-		// Parts of some months went in and others did not; the range is at hand.
-		if err := w.renew(ctx, c, own); err != nil {
-			return err
-		}
-		err = w.store.Remove(ctx, o.table, o.place, o.rows)
-	case len(landed.Holding) > 0:
-		err = o.restore(ctx)
-	default: // ClickHouse remembers it and does not have it
-		if err := w.renew(ctx, c, own); err != nil {
-			return err
-		}
-		err = w.insertAgain(ctx, c, o)
 	}
+	if err := w.renew(ctx, c, own); err != nil {
+		return err
+	}
+	err = w.step(ctx, func(ctx context.Context) error {
+		switch {
+		case landed.Rows == o.rows:
+			c.fresh = false
+			return o.fill(ctx, landed.Lacking, c.pending.Token)
+		case landed.Rows > 0:
+			// Parts of some months went in and others did not; the range is at hand.
+			return w.store.Remove(ctx, o.table, o.place, o.rows)
+		case len(landed.Holding) > 0:
+			return o.restore(ctx)
+		default: // ClickHouse remembers it and does not have it
+			c.fresh = false
+			return o.insert(ctx, c.pending.Token)
+		}
+	})
 	if err != nil {
+		c.halfway = time.Time{} // ClickHouse may still be about to do it
 		return err
 	}
 	return errHalfway // look again
@@ -160,7 +179,7 @@ func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context
 // insertAgain inserts a part under the token that the range has now.
 func (w *writer) insertAgain(ctx context.Context, c *cut, o *part) error {
 	c.fresh = false
-	err := o.insert(ctx, c.pending.Token)
+	err := w.step(ctx, func(ctx context.Context) error { return o.insert(ctx, c.pending.Token) })
 	if err != nil {
 		c.halfway = time.Time{}
 	}
@@ -182,7 +201,11 @@ const renewed = "+"
 
 // landed looks what is there of a part.
 func (w *writer) landed(ctx context.Context, c *cut, o *part) (warehouse.Landed, error) {
-	landed, err := w.store.Landed(ctx, o.table, o.place, strings.TrimRight(c.pending.Token, renewed))
+	var landed warehouse.Landed
+	err := w.step(ctx, func(ctx context.Context) (err error) {
+		landed, err = w.store.Landed(ctx, o.table, o.place, strings.TrimRight(c.pending.Token, renewed))
+		return err
+	})
 	if err != nil {
 		c.halfway = time.Time{} // a server that did not answer may hold inserts that it has not looked at
 	}

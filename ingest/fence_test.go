@@ -249,7 +249,7 @@ func TestForgottenPlaceStops(t *testing.T) {
 	i.TrustNoToken()
 	stop := f.start(i)
 	problem := waitState(t, i, ingest.Stopped)
-	if !strings.Contains(problem, "the range no-place/0/20-39 is not in dossier_days, its place in the order of dossier events is forgotten") {
+	if !strings.Contains(problem, "is not in dossier_days, its place in the order of dossier events is forgotten") {
 		t.Fatalf("it says %q", problem)
 	}
 	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) { // longer than it takes to look again

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -198,7 +199,7 @@ func (p *partition) finishRecorded(ctx context.Context, cuts *cutter, at *start)
 	if err != nil || c == nil {
 		return err
 	}
-	c.opened, c.unsure = opened, true
+	c.opened, c.unsure, c.doubted = opened, true, strings.HasSuffix(at.pending.Token, renewed)
 	if err := p.deliver(ctx, at, c); err != nil {
 		return err
 	}

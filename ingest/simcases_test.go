@@ -83,6 +83,13 @@ func TestSimulatedCases(t *testing.T) {
 			s.insert(time.Second, storeFault{dies: true, after: 2})
 			s.send(2*time.Second, records)
 		}, 0, 1, false, 1},
+		"what fills a rollup is remembered and not there": {func(s *simSchedule, cfg Config) {
+			s.length = 10 * time.Minute
+			s.start(0, 0, cfg)
+			s.insert(time.Second, storeFault{dies: true, after: 2})
+			s.insert(200*time.Second, storeFault{dies: true, after: 0})
+			s.send(2*time.Second, records)
+		}, 0, 1, false, 2},
 		// The process dies half-way through an insert, and nothing is left that could finish the range until its token is
 		// forgotten.
 		"killed half-way, and its token forgotten": {func(s *simSchedule, cfg Config) {

@@ -168,11 +168,11 @@ func (s simStore) Insert(ctx context.Context, block *event.Block, token string) 
 }
 
 // ApplyDossiers implements store.
-func (s simStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error {
+func (s simStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) (bool, error) {
 	if len(touched.Subjects) == 0 {
-		return nil
+		return false, nil
 	}
-	return s.applyDossiers(ctx, touched, func(rows []modelRow) []step { return s.proc.world.db.steps("dossier_changes", rows) })
+	return true, s.applyDossiers(ctx, touched, func(rows []modelRow) []step { return s.proc.world.db.steps("dossier_changes", rows) })
 }
 
 func (s simStore) applyDossiers(ctx context.Context, touched warehouse.TouchedDossiers, steps func(rows []modelRow) []step) error {

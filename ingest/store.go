@@ -19,8 +19,8 @@ type store interface {
 	// may have the rows, and any of the rollups behind it may have them too or not. The same block under the same token
 	// again completes what is missing and adds nothing else.
 	Insert(ctx context.Context, block *event.Block, token string) error
-	// ApplyDossiers brings the dossiers that a range touched up to date; it may be repeated like Insert.
-	ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error
+	// ApplyDossiers brings the dossiers that a range touched up to date; it may be repeated like Insert. It reports whether there was anything to apply.
+	ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) (applied bool, err error)
 	// Landed looks what is there of a range's block for a table, or of its effect on dossiers for dossier_changes.
 	Landed(ctx context.Context, table string, r warehouse.Range, token string) (warehouse.Landed, error)
 	// Fill lets views that lack a range count it, from the rows of their table. Like Insert it may be repeated under the
@@ -54,17 +54,13 @@ type clickhouseStore struct{ client *warehouse.Client }
 
 // Insert implements store.
 func (s clickhouseStore) Insert(ctx context.Context, block *event.Block, token string) error {
-	if err := s.client.ViewsLoaded(ctx); err != nil {
-		return err
-	}
 	return s.insertInto(ctx, block.Table, block, token)
 }
 
 func (s clickhouseStore) insertInto(ctx context.Context, table string, block *event.Block, token string) error {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token)))
-	batch, err := s.client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(block.Columns(), ", ")+")")
+	batch, err := s.client.PrepareInsert(ctx, "INSERT INTO "+table+" ("+strings.Join(block.Columns(), ", ")+")", token)
 	if err != nil {
-		return fmt.Errorf("preparing the insert: %w", err)
+		return err
 	}
 	defer func() { _ = batch.Close() }()
 	if err := block.AppendTo(batch); err != nil {
@@ -77,10 +73,7 @@ func (s clickhouseStore) insertInto(ctx context.Context, table string, block *ev
 }
 
 // ApplyDossiers implements store.
-func (s clickhouseStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) error {
-	if err := s.client.ViewsLoaded(ctx); err != nil {
-		return err
-	}
+func (s clickhouseStore) ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) (applied bool, err error) {
 	return warehouse.ApplyDossiers(ctx, s.client, touched)
 }
 

@@ -171,10 +171,11 @@ func (v *Voids) pass(ctx context.Context, now time.Time) (more bool, err error) 
 }
 
 func (v *Voids) readViews(ctx context.Context) error {
-	views, err := warehouse.RollupViews(ctx, v.deps.Warehouse)
+	views, err := warehouse.SchemaViews(ctx, v.deps.Warehouse)
 	if err != nil {
 		return err
 	}
+	var counting []warehouse.RollupView
 	for _, view := range views {
 		if !view.Counts() {
 			continue
@@ -182,8 +183,9 @@ func (v *Voids) readViews(ctx context.Context) error {
 		if view.Over("") == "" {
 			return fmt.Errorf("the text of the view %s does not name %s once: nothing can be taken out of %s", view.Name, view.Source, view.Target)
 		}
-		v.views = append(v.views, view)
+		counting = append(counting, view)
 	}
+	v.views = counting
 	return nil
 }
 

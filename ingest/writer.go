@@ -43,6 +43,7 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 	registers := false
 	for _, block := range c.batch.Blocks() {
 		part := w.block(c, block)
+		c.halfway = time.Time{}
 		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part, own) })
 		if err != nil {
 			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
@@ -59,6 +60,7 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 		return nil
 	}
 	part := w.dossiers(c, touched)
+	c.halfway = time.Time{}
 	err := w.retry(ctx, part.table, report, func(ctx context.Context) error { return w.placed(c, part, w.attempt(ctx, c, part, own)) })
 	if err != nil {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)
@@ -76,7 +78,7 @@ func (w *writer) block(c *cut, block *event.Block) *part {
 	o.restore = func(ctx context.Context) error { return w.store.Restore(ctx, block, o.place, c.pending.Token) }
 	if block.Table == event.FeedTable { // its rows are sums, and it fills itself
 		o.rows = 0
-		o.fill = func(ctx context.Context, _ []string, token string) error { return o.insert(ctx, token+renewed) }
+		o.fill = func(ctx context.Context, _ []string, token string) error { return o.insert(ctx, token) }
 	}
 	return o
 }
@@ -84,13 +86,16 @@ func (w *writer) block(c *cut, block *event.Block) *part {
 // dossiers is the part of a range that changes dossiers.
 func (w *writer) dossiers(c *cut, touched warehouse.TouchedDossiers) *part {
 	under := func(token string) warehouse.TouchedDossiers { touched.Token = token; return touched }
-	return &part{
-		table: "dossier_changes", place: c.place(), dossiers: true,
-		insert: func(ctx context.Context, token string) error { return w.store.ApplyDossiers(ctx, under(token)) },
-		fill: func(ctx context.Context, lacking []string, token string) error {
-			return w.store.FillDossiers(ctx, under(token), lacking)
-		},
+	o := &part{table: "dossier_changes", place: c.place(), dossiers: true}
+	o.insert = func(ctx context.Context, token string) error {
+		applied, err := w.store.ApplyDossiers(ctx, under(token))
+		o.nothing = err == nil && !applied
+		return err
 	}
+	o.fill = func(ctx context.Context, lacking []string, token string) error {
+		return w.store.FillDossiers(ctx, under(token), lacking)
+	}
+	return o
 }
 
 // placed makes a stop of the error that the place of a range is forgotten: no attempt finds it again. The stop is over when
@@ -118,8 +123,6 @@ func (w *writer) retry(ctx context.Context, table string, report func(error), at
 			defer w.slots.Release(1)
 			lingering, cancel := linger(ctx, lingerGrace)
 			defer cancel()
-			lingering, cancelDeadline := context.WithTimeout(lingering, w.timeout)
-			defer cancelDeadline()
 			return attempt(lingering)
 		}()
 		w.metrics.insertSeconds.WithLabelValues(table).Observe(time.Since(started).Seconds())

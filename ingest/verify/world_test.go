@@ -112,7 +112,7 @@ func (s *stream) write(ctx context.Context, values ...string) error {
 	}
 	touched := warehouse.TouchedDossiers{Topic: s.Topic, Partition: s.Partition, First: uint64(first), Last: uint64(s.next - 1), Token: token, Calendar: s.calendar, Registers: registers}
 	touched.RegisteredOn, touched.Subjects = s.batch.TouchedDossiers()
-	if err := warehouse.ApplyDossiers(ctx, s.db.Client, touched); err != nil {
+	if _, err := warehouse.ApplyDossiers(ctx, s.db.Client, touched); err != nil {
 		return err
 	}
 	s.lock.Lock()

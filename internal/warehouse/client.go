@@ -56,7 +56,7 @@ func (c ClientConfig) MarshalText() ([]byte, error) { return []byte(c.String()),
 type Client struct {
 	conn driver.Conn
 	cfg  ClientConfig
-	// dials counts connections; loaded is how many there were when all views were seen. See ViewsLoaded.
+	// dials counts connections; loaded is how many there were when all views were seen. See PrepareInsert.
 	dials, loaded atomic.Uint64
 }
 
@@ -87,8 +87,12 @@ func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
 		MaxIdleConns:    cfg.MaxOpenConns,
 		ConnMaxLifetime: time.Hour,
 		DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
-			c.dials.Add(1)
-			return dialer.DialContext(ctx, "tcp", addr)
+			// Like the driver's own dialing, each address has its whole time: ctx is for all of them together.
+			conn, err := dialer.DialContext(context.WithoutCancel(ctx), "tcp", addr)
+			if err == nil {
+				c.dials.Add(1)
+			}
+			return conn, err
 		},
 	})
 	if err != nil {

@@ -69,7 +69,9 @@ const insertDossierChanges = ` (registered_on, subject, sign, version, accepted_
 //
 // Any number of processes may apply ranges at once. The differences are those of one order, and add up to the whole
 // whatever order they arrive in; meanwhile a dossier of which two ranges are under way may be counted amiss.
-func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers) error {
+//
+// It reports whether there was anything to apply.
+func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers) (bool, error) {
 	var batch driver.Batch
 	defer func() {
 		if batch != nil {
@@ -78,16 +80,16 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 	}()
 	changed, err := touched.changes(ctx, client, func() (appender, error) {
 		var err error
-		batch, err = client.Conn().PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(InsertSettings(touched.Token))), "INSERT INTO dossier_changes"+insertDossierChanges)
+		batch, err = client.PrepareInsert(ctx, "INSERT INTO dossier_changes"+insertDossierChanges, touched.Token)
 		return batch, err
 	})
 	if err != nil || !changed {
-		return err
+		return false, err
 	}
 	if err := batch.Send(); err != nil {
-		return fmt.Errorf("inserting dossier changes: %w", err)
+		return true, fmt.Errorf("inserting dossier changes: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 // appender takes rows of dossier_changes.

@@ -127,7 +127,8 @@ func (w *world) apply(s span) error {
 		touched.RegisteredOn = append(touched.RegisteredOn, e.registeredOn)
 		touched.Subjects = append(touched.Subjects, e.subject)
 	}
-	return warehouse.ApplyDossiers(w.t.Context(), w.db.Client, touched)
+	_, err := warehouse.ApplyDossiers(w.t.Context(), w.db.Client, touched)
+	return err
 }
 
 func (w *world) mustApply(spans ...span) {

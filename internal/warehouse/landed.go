@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -120,7 +121,7 @@ const restorePrefix = "restore_"
 // RestoreRange puts rows of a range into a table as files, so that no view sees them: insert puts them into a table that
 // is like it. None of the range may be in the table.
 func RestoreRange(ctx context.Context, client *Client, table string, r Range, insert func(ctx context.Context, into string) error) error {
-	name := restorePrefix + strings.NewReplacer(".", "_", "-", "_", "@", "_").Replace(fmt.Sprintf("%s_%s_%d", table, r.Topic, r.Partition))
+	name := restorePrefix + fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %s %d", table, r.Topic, r.Partition)))[:16]
 	exec := func(statement string) error {
 		if err := client.Conn().Exec(ctx, statement); err != nil {
 			return fmt.Errorf("restoring rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
@@ -139,6 +140,17 @@ func RestoreRange(ctx context.Context, client *Client, table string, r Range, in
 	err := client.Conn().QueryRow(ctx, "SELECT groupUniqArray(_partition_id) FROM "+name).Scan(&parts)
 	if err != nil {
 		return fmt.Errorf("restoring rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
+	}
+	first, last, _, err := offsetsOf(ctx, client, table)
+	if err != nil {
+		return err
+	}
+	var there uint64
+	if err := client.Conn().QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+r.rows(first, last)).Scan(&there); err != nil {
+		return fmt.Errorf("restoring rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
+	}
+	if there > 0 {
+		return fmt.Errorf("restoring rows of %s/%d in %s: it has %d of them by now", r.Topic, r.Partition, table, there)
 	}
 	for _, part := range parts {
 		if err := exec("ALTER TABLE " + table + " ATTACH PARTITION ID " + quote(part) + " FROM " + name); err != nil {
@@ -168,6 +180,11 @@ func (r Range) Deletes() []string {
 func (v RollupView) fill(ctx context.Context, client *Client, rows, token string) error {
 	settings := InsertSettings(token + "/filled") // it may be remembered under the token, and not be there
 	settings["deduplicate_insert_select"] = "force_enable"
+	if v.Name == dossierState { // a row replaces an equal one, so it may as well be there twice; better than remembered in vain
+		delete(settings, "insert_deduplication_token")
+		delete(settings, "deduplicate_insert_select")
+		settings["insert_deduplicate"] = 0
+	}
 	settings["max_threads"] = 1 // so that it is one block
 	settings["max_insert_threads"] = 1
 	err := client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), "INSERT INTO "+v.Target+" ("+strings.Join(v.Columns, ", ")+") "+v.Over(rows))
@@ -188,7 +205,7 @@ func underWay(ctx context.Context, client *Client, token string, is *bool) error
 
 // behind are the views that count what is inserted into a table, with positions. It is an error where one is missing.
 func behind(ctx context.Context, client *Client, table string) ([]RollupView, error) {
-	views, err := loaded(ctx, client)
+	views, err := SchemaViews(ctx, client)
 	return slices.DeleteFunc(views, func(v RollupView) bool { return v.Source != table || v.Name == dossierState }), err
 }
 

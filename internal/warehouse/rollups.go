@@ -2,10 +2,14 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 // VoidTopic is the topic of the position row that a rollup has for voided events: its position is the number of the
@@ -44,9 +48,9 @@ var ours = map[string][]string{
 	"dossier_changes": {"dossier_days_mv", "dossier_deadlines_mv", "dossier_savings_mv", "dossier_state_mv"},
 }
 
-// loaded reads the views of the schema. It is an error where one is missing: a server that has just started may take
+// SchemaViews reads the views of the schema, by name. It is an error where one is missing: a server that has just started may take
 // inserts before it has loaded the views behind a table, and what is inserted then is in no rollup.
-func loaded(ctx context.Context, client *Client) ([]RollupView, error) {
+func SchemaViews(ctx context.Context, client *Client) ([]RollupView, error) {
 	views, err := RollupViews(ctx, client)
 	if err != nil {
 		return nil, err
@@ -65,17 +69,30 @@ func loaded(ctx context.Context, client *Client) ([]RollupView, error) {
 	return found, nil
 }
 
-// ViewsLoaded makes sure that ClickHouse has all views of the schema. It asks only when a connection was made since it asked
-// last, as each is when the server has started again.
-func (c *Client) ViewsLoaded(ctx context.Context) error {
-	if c.dials.Load() == c.loaded.Load() {
-		return nil
+// prepareTries is how often an insert is prepared anew, since connections were made meanwhile.
+const prepareTries = 5
+
+// PrepareInsert prepares an insert of ingestion under a token, at a moment at which ClickHouse has all views of the schema.
+// It looks for them only when a connection was made since it looked last, as each is when the server has started again.
+func (c *Client) PrepareInsert(ctx context.Context, query, token string) (driver.Batch, error) {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(InsertSettings(token)))
+	for range prepareTries {
+		if dials := c.dials.Load(); dials != c.loaded.Load() {
+			if _, err := SchemaViews(ctx, c); err != nil {
+				return nil, err
+			}
+			c.loaded.Store(dials)
+		}
+		batch, err := c.conn.PrepareBatch(ctx, query)
+		if err != nil {
+			return nil, fmt.Errorf("preparing the insert: %w", err)
+		}
+		if c.dials.Load() == c.loaded.Load() {
+			return batch, nil
+		}
+		_ = batch.Abort() // perhaps by a connection to a server that has just started
 	}
-	if _, err := loaded(ctx, c); err != nil {
-		return err
-	}
-	c.loaded.Store(c.dials.Load())
-	return nil
+	return nil, errors.New("preparing the insert: connections to ClickHouse do not last")
 }
 
 // RollupViews reads the materialized views of the client's database, by name.

@@ -210,7 +210,7 @@ func (w *world) insertPartition(table, topic, partition string, events []event) 
 	if table == "dossier_events" {
 		touched.Last = w.offsets[key] - 1
 		touched.Token = fmt.Sprintf("%s/%d", key, first)
-		if err := warehouse.ApplyDossiers(ctx, w.db.Client, touched); err != nil {
+		if _, err := warehouse.ApplyDossiers(ctx, w.db.Client, touched); err != nil {
 			w.t.Fatal(err)
 		}
 	}
