@@ -31,7 +31,7 @@ func memoryLimit(cfg Config, topics map[string]int) int64 {
 		}
 	}
 	each := 2*perPayloadByte*cfg.Ingest.MaxBytes + fetchMemory + identityMemory*cfg.Ingest.DuplicateWindow
-	return baseMemory + int64(partitions*each)
+	return detectorMemory * (baseMemory + int64(partitions*each))
 }
 
 // TestOverloadMemory sends at least ten times as much as ClickHouse can take, through a slow network, for
