@@ -41,7 +41,7 @@ test: engine web-tools ## run the tests
 	go test -timeout 25m $(TESTFLAGS) ./...
 
 .PHONY: race
-race: engine web-tools ## run the tests with the race detector; -short lowers iteration counts
+race: engine web-tools ## run the tests with the race detector; -short lowers iteration counts and leaves out what has one goroutine
 	CGO_ENABLED=1 go test -race -short -timeout 25m $(TESTFLAGS) ./...
 
 .PHONY: test-kafka

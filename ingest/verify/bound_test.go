@@ -16,6 +16,7 @@ import (
 // A position that is too small, or lost, while rows are under way that the rollup has counted: a rebuild by that position
 // would take them out, and nothing would bring them again. It waits until they are settled, and changes nothing before.
 func TestRebuildWithAPositionThatIsTooSmall(t *testing.T) {
+	skipShort(t)
 	w := newWorld(t)
 	s := w.stream("mixed", 0, 0)
 	s.mustWrite(s.someEvents(20)...)

@@ -14,6 +14,7 @@ import (
 // A log was given up for another one in the middle of a range. What is there of the range counts, everywhere; what is
 // absent is named, and is no fault.
 func TestGivenUpInTheMiddleOfARange(t *testing.T) {
+	skipShort(t)
 	for name, test := range map[string]struct {
 		// begin leaves a range half inserted.
 		begin func(t *testing.T, w *world, s *stream, values []string)

@@ -18,6 +18,7 @@ import (
 // TEST_VERIFY_ROWS is how many authentications there are, 600,000 if it is not set; one more in ten is a step of a
 // dossier. TEST_VERIFY_MEMORY is the limit in MiB, 32 if it is not set.
 func TestMemoryIsBounded(t *testing.T) {
+	skipShort(t)
 	number := func(variable string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
 			return n

@@ -21,6 +21,7 @@ const allRollups = "auth_days auth_minutes dossier_days dossier_deadlines dossie
 
 // Whatever happens to rollups is found and put right, and ingestion goes on from there.
 func TestDamageIsFoundAndRebuilt(t *testing.T) {
+	skipShort(t)
 	w := filled(t)
 	s := w.stream("mixed", 0, w.committed[verify.TopicPartition{Topic: "mixed"}])
 	for _, round := range []struct {
@@ -110,6 +111,7 @@ func TestDamageIsFoundAndRebuilt(t *testing.T) {
 
 // What raw rows do not give any more stays, and what they give is the least that there must be.
 func TestRebuildAfterRetention(t *testing.T) {
+	skipShort(t)
 	w := newWorld(t)
 	s := w.stream("old", 0, 0)
 	s.clock = time.Now().Add(-100 * 24 * time.Hour)

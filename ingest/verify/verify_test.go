@@ -123,6 +123,7 @@ func TestEmptyDatabasePasses(t *testing.T) {
 
 // Each fault is made in the same database, which is put back in between.
 func TestEachFaultIsFound(t *testing.T) {
+	skipShort(t)
 	const authAt = "(SELECT min(offset) FROM auth_attempts WHERE topic = 'mixed' AND partition = 0 AND offset > 100)"
 	copyAuth := "INSERT INTO auth_attempts SELECT * REPLACE (%s) FROM (SELECT * FROM auth_attempts WHERE topic = 'mixed' AND partition = 0 AND offset = " + authAt + ")"
 	// The rollups of a copy that is made here are put right again, so that only the fault in question remains.
@@ -345,6 +346,7 @@ func TestViewThatCannotBeRecomputed(t *testing.T) {
 }
 
 func TestErrorsLeaveNoTables(t *testing.T) {
+	skipShort(t)
 	w := filled(t)
 	deps := verify.Deps{Client: w.db.Client, Calendar: w.calendar}
 	failed := errors.New("no broker")

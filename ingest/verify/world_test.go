@@ -24,6 +24,15 @@ import (
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
+// skipShort leaves out, with -short, tests that are long statements of ClickHouse, one after the other in one goroutine: the
+// race detector, which -short is for, has nothing to find in them.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one goroutine")
+	}
+}
+
 // world is a database that ranges of records are inserted into, as ingestion does it: same blocks, same order, same
 // settings.
 type world struct {

@@ -46,6 +46,9 @@ func withVoids(r *rand.Rand, dossiers [][]dossierEvent) (single [][]dossierEvent
 
 // A void takes its event out wherever it comes: before the event or after, in the same range or in another partition.
 func TestVoidedDossierEvents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the race detector has nothing to find")
+	}
 	for name, at := range map[string]func(w *world, spans []span){
 		"range after range": func(w *world, spans []span) {
 			for _, s := range spans {
