@@ -149,6 +149,9 @@ func TestDecoderAgrees(t *testing.T) {
 
 // TestDossiersLiveLegally follows each dossier through its statuses.
 func TestDossiersLiveLegally(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the race detector has nothing to find")
+	}
 	after := map[int][]int{0: {1}, 1: {2, 3, 7}, 2: {4}, 4: {5, 6, 7, 8, 9}, 5: {4}, 6: {9}, 9: {10}}
 	cfg := withHistory(20)
 	cfg.Rate, cfg.Flaws = 0.75, Flaws{} // a small country
@@ -256,6 +259,9 @@ func (r *rate) share() float64 { return float64(r.of) / float64(r.n) }
 
 // TestFiguresLookReal checks what a wall would show of a month, for each province.
 func TestFiguresLookReal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the race detector has nothing to find")
+	}
 	ref := load(t)
 	cfg := withHistory(23)
 	cfg.Flaws = Flaws{OldScheme: cfg.Flaws.OldScheme}
@@ -342,6 +348,9 @@ func TestFiguresLookReal(t *testing.T) {
 
 // TestFlaws counts what is not as it should be.
 func TestFlaws(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the race detector has nothing to find")
+	}
 	cfg := withHistory(4)
 	cfg.Flaws = Flaws{Bad: 2000, Duplicate: 4000, Late: 20_000, Void: 3000, OldScheme: 50_000}
 	var good, bad, copies, late, old, placed, voids int
