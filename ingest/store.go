@@ -58,7 +58,7 @@ func (s clickhouseStore) Insert(ctx context.Context, block *event.Block, token s
 }
 
 func (s clickhouseStore) insertInto(ctx context.Context, table string, block *event.Block, token string) error {
-	batch, err := s.client.PrepareInsert(ctx, "INSERT INTO "+table+" ("+strings.Join(block.Columns(), ", ")+")", token)
+	batch, err := s.client.PrepareInsert(ctx, table, strings.Join(block.Columns(), ", "), token)
 	if err != nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func (v *Voids) pass(ctx context.Context, now time.Time) (more bool, err error) 
 }
 
 func (v *Voids) readViews(ctx context.Context) error {
-	views, err := warehouse.SchemaViews(ctx, v.deps.Warehouse)
+	views, err := warehouse.SchemaViews(ctx, v.deps.Warehouse, "")
 	if err != nil {
 		return err
 	}

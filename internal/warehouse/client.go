@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -56,8 +57,10 @@ func (c ClientConfig) MarshalText() ([]byte, error) { return []byte(c.String()),
 type Client struct {
 	conn driver.Conn
 	cfg  ClientConfig
-	// dials counts connections; loaded is how many there were when all views were seen. See PrepareInsert.
-	dials, loaded atomic.Uint64
+	// dials counts connections; loaded is how many there were when all views behind a table were seen, by table. See
+	// PrepareInsert.
+	dials  atomic.Uint64
+	loaded sync.Map
 }
 
 // Open makes the pool and waits for the server's answer to a ping, at most until ctx ends. A server

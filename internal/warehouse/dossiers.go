@@ -54,8 +54,8 @@ func dossierEvents(fresh, bound, which string) string {
 	FROM dossier_events WHERE ` + which + " AND " + bound + ` ORDER BY registered_on, subject`
 }
 
-const insertDossierChanges = ` (registered_on, subject, sign, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at,
-	supplements, supplement_ms, province, province63, agency_code, service_id, service_level, channel, portal, topic, partition, position, latest)`
+const dossierColumns = `registered_on, subject, sign, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at,
+	supplements, supplement_ms, province, province63, agency_code, service_id, service_level, channel, portal, topic, partition, position, latest`
 
 // ApplyDossiers adds the range's effect on the state of its dossiers to dossier_state and the cubes: each
 // dossier is evaluated without and with the events of the range, and the difference is inserted. The raw
@@ -80,7 +80,7 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 	}()
 	changed, err := touched.changes(ctx, client, func() (appender, error) {
 		var err error
-		batch, err = client.PrepareInsert(ctx, "INSERT INTO dossier_changes"+insertDossierChanges, touched.Token)
+		batch, err = client.PrepareInsert(ctx, "dossier_changes", dossierColumns, touched.Token)
 		return batch, err
 	})
 	if err != nil || !changed {
@@ -223,7 +223,7 @@ func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.
 	_, err = evaluateDossiers(rows, calendar, func(registeredOn time.Time, subject string, _, after *dossier.State) error {
 		if batch == nil {
 			var err error
-			if batch, err = client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+insertDossierChanges); err != nil {
+			if batch, err = client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+" ("+dossierColumns+")"); err != nil {
 				return fmt.Errorf("preparing dossier states: %w", err)
 			}
 			changes.to = batch

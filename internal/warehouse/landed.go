@@ -205,8 +205,11 @@ func underWay(ctx context.Context, client *Client, token string, is *bool) error
 
 // behind are the views that count what is inserted into a table, with positions. It is an error where one is missing.
 func behind(ctx context.Context, client *Client, table string) ([]RollupView, error) {
-	views, err := SchemaViews(ctx, client)
-	return slices.DeleteFunc(views, func(v RollupView) bool { return v.Source != table || v.Name == dossierState }), err
+	if len(ours[table]) == 0 {
+		return nil, nil
+	}
+	views, err := SchemaViews(ctx, client, table)
+	return slices.DeleteFunc(views, func(v RollupView) bool { return v.Name == dossierState }), err
 }
 
 // position is the offset that the rollup has come to in the range's partition, 0 where it has not begun.

@@ -48,15 +48,18 @@ var ours = map[string][]string{
 	"dossier_changes": {"dossier_days_mv", "dossier_deadlines_mv", "dossier_savings_mv", "dossier_state_mv"},
 }
 
-// SchemaViews reads the views of the schema, by name. It is an error where one is missing: a server that has just started may take
+// SchemaViews reads the views of the schema behind a table, or all of them where that is empty, by name. It is an error where one is missing: a server that has just started may take
 // inserts before it has loaded the views behind a table, and what is inserted then is in no rollup.
-func SchemaViews(ctx context.Context, client *Client) ([]RollupView, error) {
+func SchemaViews(ctx context.Context, client *Client, table string) ([]RollupView, error) {
 	views, err := RollupViews(ctx, client)
 	if err != nil {
 		return nil, err
 	}
 	var found []RollupView
 	for source, names := range ours {
+		if table != "" && table != source {
+			continue
+		}
 		for _, name := range names {
 			i := slices.IndexFunc(views, func(v RollupView) bool { return v.Name == name && v.Source == source })
 			if i < 0 {
@@ -72,25 +75,29 @@ func SchemaViews(ctx context.Context, client *Client) ([]RollupView, error) {
 // prepareTries is how often an insert is prepared anew, since connections were made meanwhile.
 const prepareTries = 5
 
-// PrepareInsert prepares an insert of ingestion under a token, at a moment at which ClickHouse has all views of the schema.
-// It looks for them only when a connection was made since it looked last, as each is when the server has started again.
-func (c *Client) PrepareInsert(ctx context.Context, query, token string) (driver.Batch, error) {
+// PrepareInsert prepares an insert of ingestion into a table, named with its columns, under a token, at a moment at which
+// ClickHouse has all views behind the table. It looks for them only when a connection was made since it looked last, as each
+// is when the server has started again.
+func (c *Client) PrepareInsert(ctx context.Context, table, columns, token string) (driver.Batch, error) {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(InsertSettings(token)))
 	for range prepareTries {
-		if dials := c.dials.Load(); dials != c.loaded.Load() {
-			if _, err := SchemaViews(ctx, c); err != nil {
+		dials := c.dials.Load()
+		if seen, _ := c.loaded.Load(table); seen != dials {
+			if _, err := SchemaViews(ctx, c, table); err != nil {
 				return nil, err
 			}
-			c.loaded.Store(dials)
+			c.loaded.Store(table, dials)
 		}
-		batch, err := c.conn.PrepareBatch(ctx, query)
+		batch, err := c.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+columns+")")
 		if err != nil {
 			return nil, fmt.Errorf("preparing the insert: %w", err)
 		}
-		if c.dials.Load() == c.loaded.Load() {
+		if c.dials.Load() == dials {
 			return batch, nil
 		}
-		_ = batch.Abort() // perhaps by a connection to a server that has just started
+		// Perhaps it was prepared by a connection to a server that has just started. Close keeps the connection, for the next
+		// try.
+		_ = batch.Close()
 	}
 	return nil, errors.New("preparing the insert: connections to ClickHouse do not last")
 }
