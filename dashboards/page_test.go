@@ -419,27 +419,35 @@ func testSoak(t *testing.T, b *browsertest.Browser) {
 	shown := func(n int) {
 		page.WaitFor(limit, fmt.Sprintf("%d updates were shown", n), fmt.Sprintf("__ioc.state.shown() >= %d", n))
 	}
-	// measure takes the least of several looks, since one may fall upon an answer that is being read.
+	// measure takes the least of several looks, of each number for itself, since one may fall upon an answer that is being
+	// read, or upon a scene that was left and is not forgotten yet. What leaks is in all of them.
 	measure := func(after int) (least browsertest.Memory) {
 		for look := range 8 {
 			shown(after + 15*look)
 			// Always in the same scene, without a banner.
 			page.WaitFor(limit, "the overview is shown", `document.querySelector('.wall').dataset.scene === 'overview' && document.querySelector('.map') !== null && __ioc.state.link() === 'live'`)
-			if m := page.Memory(); look == 0 || m.Heap < least.Heap {
+			m := page.Memory()
+			if look == 0 {
 				least = m
 			}
+			least.Heap, least.Nodes, least.Listeners = min(least.Heap, m.Heap), min(least.Nodes, m.Nodes), min(least.Listeners, m.Listeners)
 		}
 		return least
 	}
+	// Its nodes are there for good once a scene was shown.
+	page.WaitFor(limit, "the other scene was shown", `document.querySelector('.wall').dataset.scene === 'provinces'`)
 	warm := updates / 5
 	first := measure(warm)
+	middle := measure(warm + updates/2)
 	last := measure(warm + updates)
-	t.Logf("%d updates: heap %.2f MB to %.2f MB, %d to %d nodes, %d to %d listeners, %d deltas", updates, first.Heap/1e6, last.Heap/1e6, first.Nodes, last.Nodes, first.Listeners, last.Listeners, s.deltas())
+	t.Logf("%d updates: heap %.2f MB to %.2f MB, %d, %d and %d nodes, %d to %d listeners, %d deltas", updates, first.Heap/1e6, last.Heap/1e6, first.Nodes, middle.Nodes, last.Nodes, first.Listeners, last.Listeners, s.deltas())
 	if growth := last.Heap - first.Heap; growth >= 0.5e6 {
 		t.Errorf("the heap grew by %.2f MB over %d updates", growth/1e6, updates)
 	}
-	if grown := last.Nodes - first.Nodes; grown > 30 || grown < -30 { // a digit more or less of the alerts is a node or two
-		t.Errorf("the page went from %d nodes to %d", first.Nodes, last.Nodes)
+	// Chromium may hold a scene that was left for as long as it likes, so any of the counts may have one that the page has let
+	// go. What leaks grows all the time. A digit more or less of the alerts is a node or two.
+	if middle.Nodes-first.Nodes > 10 && last.Nodes-middle.Nodes > 10 {
+		t.Errorf("the page went from %d nodes to %d and %d", first.Nodes, middle.Nodes, last.Nodes)
 	}
 	if last.Listeners > first.Listeners+5 {
 		t.Errorf("the page went from %d listeners to %d", first.Listeners, last.Listeners)

@@ -29,8 +29,6 @@ type cut struct {
 	first int64
 	// opened is when the range was, by the clock of which only differences count.
 	opened time.Time
-	// halfway is since when this owner has seen that an earlier insert of the range did not do all; zero before.
-	halfway time.Time
 	// unsure says that something of the range may have been inserted before, doubted that what its token promised is not
 	// there, and fresh that nothing has been inserted under its token yet.
 	unsure, doubted, fresh bool
@@ -89,6 +87,7 @@ func (c *cutter) unknownSince() map[string]uint64 {
 func newCutter(cfg Config, fetch *fetcher, decoder *event.Decoder, seen *identities, incarnation string) *cutter {
 	c := &cutter{cfg: cfg, fetch: fetch, decoder: decoder, seen: seen, replays: newReplays(), incarnation: incarnation, now: time.Now, inserting: new(atomic.Bool)}
 	c.isDuplicate = func(id event.Identity) bool { return c.seen.check(id, c.record.Time) }
+	decoder.Foresee(func(id event.Identity) { c.seen.foresee(id) })
 	return c
 }
 

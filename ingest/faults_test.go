@@ -279,8 +279,8 @@ func (tr *trial) addNode() *node {
 func (n *node) start() {
 	tr := n.trial
 	tr.t.Helper()
-	cfg := warehouse.DefaultClientConfig()
-	cfg.Addr, cfg.Database, cfg.Username, cfg.Password = []string{n.warehouse.Addr()}, tr.db.Database, tr.db.Engine.Username(), tr.db.Engine.Password()
+	cfg := tr.db.ClientConfig()
+	cfg.Addr = []string{n.warehouse.Addr()}
 	cfg.DialTimeout = 2 * time.Second
 	deps := tr.deps()
 	ctx, cancel := context.WithTimeout(tr.t.Context(), 30*time.Second)

@@ -64,6 +64,8 @@ type part struct {
 	// dossiers says that what landed wholly is to be filled too, since that also does the state of dossiers, which does not
 	// say what it holds and may be filled again. nothing says that there was nothing to apply.
 	dossiers, nothing bool
+	// halfway is since when this owner has seen that an earlier insert of the part did not do all; zero before.
+	halfway time.Time
 }
 
 // whole tells whether all of a part is there.
@@ -142,10 +144,10 @@ func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context
 	}
 	// An insert may be under way: of an owner who was stalled, or one of ours of which nothing was heard. It reaches ClickHouse
 	// within its deadline or not at all, and everybody who begins another one looks first.
-	if c.halfway.IsZero() {
-		c.halfway = w.now()
+	if o.halfway.IsZero() {
+		o.halfway = w.now()
 	}
-	if landed.UnderWay || w.now().Sub(c.halfway) <= w.settle || !w.abandoned(c) {
+	if landed.UnderWay || w.now().Sub(o.halfway) <= w.settle || !w.abandoned(c) {
 		return errHalfway
 	}
 	if landed.Rows > o.rows {
@@ -170,7 +172,7 @@ func (w *writer) complete(ctx context.Context, c *cut, o *part, own func(context
 		}
 	})
 	if err != nil {
-		c.halfway = time.Time{} // ClickHouse may still be about to do it
+		o.halfway = time.Time{} // ClickHouse may still be about to do it
 		return err
 	}
 	return errHalfway // look again
@@ -181,7 +183,7 @@ func (w *writer) insertAgain(ctx context.Context, c *cut, o *part) error {
 	c.fresh = false
 	err := w.step(ctx, func(ctx context.Context) error { return o.insert(ctx, c.pending.Token) })
 	if err != nil {
-		c.halfway = time.Time{}
+		o.halfway = time.Time{}
 	}
 	return err
 }
@@ -207,7 +209,7 @@ func (w *writer) landed(ctx context.Context, c *cut, o *part) (warehouse.Landed,
 		return err
 	})
 	if err != nil {
-		c.halfway = time.Time{} // a server that did not answer may hold inserts that it has not looked at
+		o.halfway = time.Time{} // a server that did not answer may hold inserts that it has not looked at
 	}
 	return landed, err
 }

@@ -17,8 +17,8 @@ const dayMillis = 24 * 60 * 60 * 1000
 // window and the largest range, so a quiet partition takes little and nothing is allocated per event.
 //
 // Neither fits into the processor's caches, so what counts is how often memory is waited for. An entry of the index has
-// some bits of the identity, so that the ring is looked at only for what is most likely a duplicate; and entries of what was
-// evicted stay, and are swept out together.
+// some bits of the identity, so that the ring is looked at only for what is most likely a duplicate; entries of what was
+// evicted stay, and are swept out together; and the entry is asked for ahead of time, while the event's data are read.
 type identities struct {
 	window int
 	ring   []identity // ring[head] is the oldest; its length is a power of two
@@ -65,6 +65,14 @@ func (w *identities) check(id event.Identity, time int64) (duplicate bool) {
 	w.count++
 	w.index[slot] = w.entry(id, at)
 	return false
+}
+
+// foresee says that check will most likely be called for id in a moment.
+func (w *identities) foresee(id event.Identity) { prefetch(&w.index[w.home(id)]) }
+
+// home is the slot of the index where the search for id begins.
+func (w *identities) home(id event.Identity) int {
+	return int(binary.LittleEndian.Uint32(id[:4])) & (len(w.index) - 1)
 }
 
 // position is that of the n-th oldest in the ring.
@@ -128,7 +136,7 @@ func (w *identities) at(entry uint32) int { return int(entry&w.places) - 1 }
 // find returns the slot of id, or the free slot where it belongs.
 func (w *identities) find(id event.Identity) (slot int, found bool) {
 	mask, mark := len(w.index)-1, w.mark(id)
-	for slot = int(binary.LittleEndian.Uint32(id[:4])) & mask; w.index[slot] != 0; slot = (slot + 1) & mask {
+	for slot = w.home(id); w.index[slot] != 0; slot = (slot + 1) & mask {
 		if e := w.index[slot]; e&^w.places == mark {
 			// What the ring has there may be gone, or be another by now.
 			if at := w.at(e); (at-w.head)&(len(w.ring)-1) < w.count && w.ring[at].id == id {

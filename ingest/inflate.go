@@ -11,7 +11,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 )
 
 const (
@@ -40,7 +39,6 @@ type inflater struct {
 	out   []byte
 	src   bytes.Reader
 	gzip  *gzip.Reader
-	lz4   *lz4.Reader
 	zstd  *zstd.Decoder
 }
 
@@ -52,9 +50,9 @@ func (i *inflater) inflate(in []byte, codec uint16) (out []byte, err error) {
 	if cap(i.out) > maxKeptInflated {
 		i.out = nil
 	}
-	i.src.Reset(in)
 	switch codec {
 	case codecGzip:
+		i.src.Reset(in)
 		if i.gzip == nil {
 			i.gzip = new(gzip.Reader)
 		}
@@ -64,11 +62,7 @@ func (i *inflater) inflate(in []byte, codec uint16) (out []byte, err error) {
 	case codecSnappy:
 		err = i.snappy(in)
 	case codecLZ4:
-		if i.lz4 == nil {
-			i.lz4 = lz4.NewReader(nil)
-		}
-		i.lz4.Reset(&i.src)
-		err = i.drain(i.lz4)
+		err = i.lz4Frames(in)
 	case codecZstd:
 		if i.zstd == nil {
 			i.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -123,7 +117,7 @@ const xerialHeader = 16
 func (i *inflater) snappy(in []byte) error {
 	i.out = i.out[:0]
 	if len(in) < xerialHeader || !bytes.HasPrefix(in, xerial) {
-		return i.block(in)
+		return i.snappyBlock(in)
 	}
 	for in = in[xerialHeader:]; len(in) > 0; {
 		if len(in) < 4 {
@@ -133,7 +127,7 @@ func (i *inflater) snappy(in []byte) error {
 		if in = in[4:]; size > int64(len(in)) {
 			return s2.ErrCorrupt
 		}
-		if err := i.block(in[:size]); err != nil {
+		if err := i.snappyBlock(in[:size]); err != nil {
 			return err
 		}
 		in = in[size:]
@@ -141,8 +135,8 @@ func (i *inflater) snappy(in []byte) error {
 	return nil
 }
 
-// block appends one block of snappy to out.
-func (i *inflater) block(in []byte) error {
+// snappyBlock appends one block of snappy to out.
+func (i *inflater) snappyBlock(in []byte) error {
 	size, err := s2.DecodedLen(in)
 	if err != nil {
 		return err

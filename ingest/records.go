@@ -318,6 +318,15 @@ type fields struct {
 }
 
 func (f *fields) varint() int64 {
+	if len(f.b) > 0 && f.b[0] < 0x80 { // most are one byte
+		u := int64(f.b[0])
+		f.b = f.b[1:]
+		return u>>1 ^ -(u & 1)
+	}
+	return f.longVarint()
+}
+
+func (f *fields) longVarint() int64 {
 	v, n := binary.Varint(f.b)
 	if n <= 0 {
 		f.b, f.bad = nil, true
@@ -328,8 +337,9 @@ func (f *fields) varint() int64 {
 }
 
 // count is a number of things of at least one byte each, such as the length of a text.
-func (f *fields) count() int {
-	v := f.varint()
+func (f *fields) count() int { return f.atMost(f.varint()) }
+
+func (f *fields) atMost(v int64) int {
 	if v < 0 || v > int64(len(f.b)) {
 		f.b, f.bad = nil, true
 		return 0
@@ -349,10 +359,9 @@ func (f *fields) bytes(n int) []byte {
 
 // nullable is a text that may be missing.
 func (f *fields) nullable() []byte {
-	rest := *f
-	if rest.varint() == -1 {
-		*f = rest
+	n := f.varint()
+	if n == -1 {
 		return nil
 	}
-	return f.bytes(f.count())
+	return f.bytes(f.atMost(n))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/warehouse"
 )
 
 // maxReplays is how many settled dead letters a partition remembers: about 70 bytes each, and only once letters are sent
@@ -65,20 +66,12 @@ func (s clickhouseStore) Replays(ctx context.Context, incarnation string, partit
 	if err != nil {
 		return fmt.Errorf("restoring replays: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	var newest []event.Identity
-	for rows.Next() {
-		var letter string
-		if err := rows.Scan(&letter); err != nil {
-			return fmt.Errorf("restoring replays: %w", err)
-		}
-		newest = append(newest, event.LetterIdentity([]byte(letter)))
-	}
-	if err := rows.Err(); err != nil {
+	newest, err := warehouse.Collect(rows, func(letter *string) error { return rows.Scan(letter) })
+	if err != nil {
 		return fmt.Errorf("restoring replays: %w", err)
 	}
 	for _, letter := range slices.Backward(newest) {
-		each(letter)
+		each(event.LetterIdentity([]byte(letter)))
 	}
 	return nil
 }

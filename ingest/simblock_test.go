@@ -1,30 +1,34 @@
 package ingest
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"ioc.local/ingest/event"
 )
 
-// modelRows reads a block as the driver would.
+// modelRows reads a block as the engine would.
 func modelRows(block *event.Block) ([]modelRow, error) {
-	names := block.Columns()
-	capture := &blockCapture{columns: make([]columnCapture, len(names))}
-	if err := block.AppendTo(capture); err != nil {
-		return nil, err
+	input := block.Input()
+	columns := make([]column.Interface, len(input))
+	for i, c := range input {
+		var err error
+		if columns[i], err = sentColumn(c, block.Rows()); err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", block.Table, c.Name, err)
+		}
 	}
 	rows := make([]modelRow, block.Rows())
 	var text strings.Builder
 	for i := range rows {
 		r := &rows[i]
 		text.Reset()
-		for at, name := range names {
-			value := capture.columns[at].at(i)
+		for at, c := range input {
+			name, value := c.Name, columns[at].Row(i, false)
 			fmt.Fprintf(&text, "%s=%v ", name, value)
 			switch name {
 			case "topic":
@@ -79,77 +83,20 @@ func modelRows(block *event.Block) ([]modelRow, error) {
 	return rows, nil
 }
 
-// blockCapture is a prepared insert that keeps what is appended to it.
-type blockCapture struct {
-	driver.Batch
-	columns []columnCapture
-	last    int // the column that was asked for last
-}
+// numbersOf are the types of which a model needs the numbers only, with those it may read them by.
+var numbersOf = map[proto.ColumnType]column.Type{"Enum8(": "Int8", "DateTime64(3": "Int64", "DateTime(": "UInt32"}
 
-// Column implements driver.Batch.
-func (b *blockCapture) Column(i int) driver.BatchColumn {
-	b.last = i
-	return &b.columns[i]
-}
-
-// Columns implements driver.Batch. What is appended in the form of the driver are texts of a dictionary, to the column
-// that was asked for last.
-func (b *blockCapture) Columns() []column.Interface {
-	columns := make([]column.Interface, len(b.columns))
-	texts, err := column.Type("LowCardinality(String)").Column("", nil)
+// sentColumn reads a column as it is sent to a table that has the type which the column expects.
+func sentColumn(c proto.InputColumn, rows int) (column.Interface, error) {
+	kind, ok := numbersOf[c.Data.Type()]
+	if !ok {
+		kind = column.Type(c.Data.Type())
+	}
+	of, err := kind.Column(c.Name, &column.ServerContext{Timezone: time.UTC})
 	if err != nil {
-		panic(err)
+		return nil, err
 	}
-	columns[b.last], b.columns[b.last].texts = texts, texts
-	return columns
-}
-
-type columnCapture struct {
-	driver.BatchColumn
-	values []any
-	texts  column.Interface
-}
-
-// Append implements driver.BatchColumn.
-func (c *columnCapture) Append(values any) error {
-	switch v := values.(type) {
-	case []string:
-		capture(c, v, strings.Clone)
-	case []int8:
-		capture(c, v, same)
-	case []uint8:
-		capture(c, v, same)
-	case []uint16:
-		capture(c, v, same)
-	case []int32:
-		capture(c, v, same)
-	case []uint32:
-		capture(c, v, same)
-	case []int64:
-		capture(c, v, same)
-	case []uint64:
-		capture(c, v, same)
-	case []float64:
-		capture(c, v, same)
-	case []time.Time:
-		capture(c, v, func(t time.Time) string { return t.Format(time.DateOnly) })
-	default:
-		return fmt.Errorf("the model does not know columns of %T", values)
-	}
-	return nil
-}
-
-func same[T any](v T) T { return v }
-
-func capture[T, U any](c *columnCapture, values []T, as func(T) U) {
-	for _, v := range values {
-		c.values = append(c.values, as(v))
-	}
-}
-
-func (c *columnCapture) at(i int) any {
-	if c.texts != nil {
-		return c.texts.Row(i, false)
-	}
-	return c.values[i]
+	var buf proto.Buffer
+	c.Data.EncodeColumn(&buf)
+	return of, of.Decode(proto.NewReader(bytes.NewReader(buf.Buf)), rows)
 }

@@ -31,7 +31,7 @@ func TestModelIsTheEngine(t *testing.T) {
 			}
 			const window = 6
 			s.model = newModelDB(window)
-			for _, table := range []string{"auth_attempts", "dossier_events", "auth_minutes", "auth_days", "source_activity"} {
+			for _, table := range []string{"auth_attempts", "dossier_events", "auth_minutes", "auth_days", "auth_latency", "auth_latency_days", "source_activity"} {
 				s.exec(fmt.Sprintf("ALTER TABLE %s MODIFY SETTING non_replicated_deduplication_window = %d", table, window))
 			}
 			s.exec("CREATE TABLE broken (n UInt64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
@@ -173,6 +173,8 @@ func (s *modelScript) engineHolds() map[string]int {
 		SELECT concat('auth_attempts ', toString(toYYYYMM(occurred_at))) AS what, count() AS n FROM auth_attempts GROUP BY what
 		UNION ALL SELECT concat('dossier_events ', toString(toYYYYMM(registered_on))) AS what, count() AS n FROM dossier_events GROUP BY what
 		UNION ALL SELECT 'auth_minutes', sum(n) FROM auth_minutes WHERE topic = '' HAVING count() > 0
+		UNION ALL SELECT 'auth_latency', toUInt64(sum(n)) FROM auth_latency WHERE topic = '' HAVING count() > 0
+		UNION ALL SELECT 'auth_latency_days', toUInt64(sum(n)) FROM auth_latency_days WHERE topic = '' HAVING count() > 0
 		UNION ALL SELECT 'auth_days', sum(n) FROM auth_days WHERE topic = '' HAVING count() > 0
 		UNION ALL SELECT 'source_activity', sum(n) FROM source_activity WHERE topic = '' HAVING count() > 0`)
 	if err != nil {

@@ -19,7 +19,8 @@ type store interface {
 	// may have the rows, and any of the rollups behind it may have them too or not. The same block under the same token
 	// again completes what is missing and adds nothing else.
 	Insert(ctx context.Context, block *event.Block, token string) error
-	// ApplyDossiers brings the dossiers that a range touched up to date; it may be repeated like Insert. It reports whether there was anything to apply.
+	// ApplyDossiers brings the dossiers that a range touched up to date; it may be repeated like Insert. It reports whether
+	// there was anything to apply.
 	ApplyDossiers(ctx context.Context, touched warehouse.TouchedDossiers) (applied bool, err error)
 	// Landed looks what is there of a range's block for a table, or of its effect on dossiers for dossier_changes.
 	Landed(ctx context.Context, table string, r warehouse.Range, token string) (warehouse.Landed, error)
@@ -58,15 +59,7 @@ func (s clickhouseStore) Insert(ctx context.Context, block *event.Block, token s
 }
 
 func (s clickhouseStore) insertInto(ctx context.Context, table string, block *event.Block, token string) error {
-	batch, err := s.client.PrepareInsert(ctx, table, strings.Join(block.Columns(), ", "), token)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = batch.Close() }()
-	if err := block.AppendTo(batch); err != nil {
-		return fmt.Errorf("encoding the block: %w", err)
-	}
-	if err := batch.Send(); err != nil {
+	if err := s.client.Insert(ctx, table, block.Input(), token); err != nil {
 		return fmt.Errorf("sending the block: %w", err)
 	}
 	return nil
@@ -84,12 +77,7 @@ func (s clickhouseStore) Landed(ctx context.Context, table string, r warehouse.R
 
 // Fill implements store.
 func (s clickhouseStore) Fill(ctx context.Context, views []string, r warehouse.Range, token string) error {
-	for _, view := range views {
-		if err := warehouse.FillRollup(ctx, s.client, view, r, token); err != nil {
-			return err
-		}
-	}
-	return nil
+	return warehouse.FillRollups(ctx, s.client, views, r, token)
 }
 
 // Restore implements store.
@@ -153,19 +141,8 @@ func (s clickhouseStore) Identities(ctx context.Context, incarnation string, par
 		if err != nil {
 			return fmt.Errorf("restoring identities: %w", err)
 		}
-		found := make([]row, 0, 1024)
-		for rows.Next() {
-			var r row
-			if err := rows.Scan(&r.source, &r.id, &r.time); err != nil {
-				_ = rows.Close()
-				return fmt.Errorf("restoring identities: %w", err)
-			}
-			found = append(found, r)
-		}
-		if err := rows.Close(); err != nil {
-			return fmt.Errorf("restoring identities: %w", err)
-		}
-		if err := rows.Err(); err != nil {
+		found, err := warehouse.Collect(rows, func(r *row) error { return rows.Scan(&r.source, &r.id, &r.time) })
+		if err != nil {
 			return fmt.Errorf("restoring identities: %w", err)
 		}
 		if len(found) < window && from > 0 {

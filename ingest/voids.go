@@ -204,13 +204,6 @@ func (v *Voids) apply(ctx context.Context, newest uint64) error {
 	return nil
 }
 
-func insertSelect(token string) clickhouse.Settings {
-	settings := warehouse.InsertSettings(token)
-	settings["deduplicate_insert_select"] = "force_enable"
-	settings["max_insert_threads"] = 1
-	return settings
-}
-
 // record writes decisions down; as a numbered batch only if it is still the next one.
 func (v *Voids) record(ctx context.Context, decisions []decision, batch uint64) error {
 	if len(decisions) == 0 {
@@ -228,7 +221,8 @@ func (v *Voids) record(ctx context.Context, decisions []decision, batch uint64) 
 	}
 	condition, settings := "1", clickhouse.Settings{"insert_deduplicate": 0}
 	if batch > 0 {
-		condition, settings = fmt.Sprintf("(SELECT max(batch) FROM voided) < %d", batch), insertSelect(fmt.Sprintf("voided/%d", batch))
+		condition, settings = fmt.Sprintf("(SELECT max(batch) FROM voided) < %d", batch), warehouse.InsertSelectSettings(fmt.Sprintf("voided/%d", batch))
+		settings["max_insert_threads"] = 1
 	}
 	at := time.Now().UnixMilli()
 	err = v.deps.Warehouse.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithExternalTable(table), clickhouse.WithSettings(settings)),

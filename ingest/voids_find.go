@@ -69,21 +69,15 @@ func (v *Voids) list(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading voids: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	var open []pendingVoid
+	open, err := warehouse.Collect(rows, func(p *pendingVoid) error { return rows.Scan(&p.source, &p.id, &p.receivedAt) })
+	if err != nil {
+		return fmt.Errorf("reading voids: %w", err)
+	}
 	waiting := map[voidedID]wait{} // what is written down by now waits no more
-	for rows.Next() {
-		var p pendingVoid
-		if err := rows.Scan(&p.source, &p.id, &p.receivedAt); err != nil {
-			return fmt.Errorf("reading voids: %w", err)
-		}
-		open = append(open, p)
+	for _, p := range open {
 		if w, ok := v.waiting[p.voidedID]; ok {
 			waiting[p.voidedID] = w
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("reading voids: %w", err)
 	}
 	v.open, v.waiting, v.listed = open, waiting, rowsNow
 	v.metrics.pending.Set(float64(len(open)))
@@ -135,16 +129,14 @@ func (v *Voids) find(ctx context.Context, due []pendingVoid) (map[voidedID][]fou
 	if err != nil {
 		return nil, fmt.Errorf("looking for voided events: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
 	found := map[voidedID][]foundEvent{}
-	for rows.Next() {
+	err = warehouse.Each(rows, func() error {
 		var e foundEvent
-		if err := rows.Scan(&e.family, &e.kind, &e.source, &e.id, &e.topic, &e.partition, &e.offset, &e.ready); err != nil {
-			return nil, fmt.Errorf("looking for voided events: %w", err)
-		}
+		err := rows.Scan(&e.family, &e.kind, &e.source, &e.id, &e.topic, &e.partition, &e.offset, &e.ready)
 		found[e.voidedID] = append(found[e.voidedID], e)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("looking for voided events: %w", err)
 	}
 	return found, nil

@@ -43,7 +43,6 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 	registers := false
 	for _, block := range c.batch.Blocks() {
 		part := w.block(c, block)
-		c.halfway = time.Time{}
 		err := w.retry(ctx, block.Table, report, func(ctx context.Context) error { return w.attempt(ctx, c, part, own) })
 		if err != nil {
 			return fmt.Errorf("inserting range %s into %s: %w", c.pending.Token, block.Table, err)
@@ -60,7 +59,6 @@ func (w *writer) write(ctx context.Context, c *cut, own func(context.Context) er
 		return nil
 	}
 	part := w.dossiers(c, touched)
-	c.halfway = time.Time{}
 	err := w.retry(ctx, part.table, report, func(ctx context.Context) error { return w.placed(c, part, w.attempt(ctx, c, part, own)) })
 	if err != nil {
 		return fmt.Errorf("applying the dossiers of range %s: %w", c.pending.Token, err)

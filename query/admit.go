@@ -30,14 +30,18 @@ func (s *Server) admit(r *http.Request) (*http.Request, *problem) {
 			return r, newProblem(http.StatusForbidden, "origin", "This origin may not ask", "pages of other sites may not send requests without a key")
 		}
 	}
-	caller := "key " + principal.Token
-	if principal.Token == "" {
-		caller = "address " + access.AddressOf(r)
-	}
-	if wait, ok := s.rates.Allow(caller); !ok {
+	if wait, ok := s.rates.Allow(callerOf(r, principal)); !ok {
 		return r, tooMany("too many requests; wait, or ask for less often", wait)
 	}
 	return r, nil
+}
+
+// callerOf is whose requests are counted together: those of a key, or without one those of an address.
+func callerOf(r *http.Request, principal access.Principal) string {
+	if principal.Token == "" {
+		return "address " + access.AddressOf(r)
+	}
+	return "key " + principal.Token
 }
 
 // permit tells whether whoever asks may use a route.

@@ -23,6 +23,8 @@ var leastRoles = map[string]access.Role{
 	"GET /api/v1/me":                  access.Screen,
 	"GET /api/v1/kpis":                access.Screen,
 	"GET /api/v1/kpis/{id}":           access.Screen,
+	"GET /api/v1/kpis/{id}/journal":   access.Screen,
+	"POST /api/v1/kpis/query":         access.Screen,
 	"GET /api/v1/reference/provinces": access.Screen,
 	"GET /api/v1/reference/services":  access.Screen,
 	"GET /api/v1/reference/agencies":  access.Screen,
@@ -79,7 +81,7 @@ func TestRoutesByRole(t *testing.T) {
 		if !known {
 			t.Fatalf("%s is not in the test's table", face)
 		}
-		method, path, _ := strings.Cut(strings.NewReplacer("{$}", "", "{id}", "on_time_rate").Replace(face), " ")
+		method, path, _ := strings.Cut(strings.NewReplacer("{$}", "", "{id}/journal", "on_time_rate/journal?scope=national", "{id}", "on_time_rate").Replace(face), " ")
 		for _, c := range credentials {
 			asked++
 			r := a.request(method, path)
@@ -93,8 +95,11 @@ func TestRoutesByRole(t *testing.T) {
 			case c.role == "":
 				want = http.StatusUnauthorized
 			case c.role.Allows(least):
-				if face == "GET /api/v1/feeds" { // there is no warehouse here
+				switch face {
+				case "GET /api/v1/feeds": // there is no warehouse here
 					want = http.StatusServiceUnavailable
+				case "POST /api/v1/kpis/query": // without a body
+					want = http.StatusUnsupportedMediaType
 				}
 			case c.role == access.Anyone:
 				want = http.StatusUnauthorized

@@ -133,7 +133,12 @@ func TestContractNamesEveryMember(t *testing.T) {
 		}
 	}
 	f("Answer", kpi.Answer{})
+	f("KPIAnswers", batchAnswer{})
+	f("Unanswered", unanswered{})
+	f("Journal", kpi.JournalAnswer{})
+	f("JournalEntry", kpi.JournalEntry{})
 	f("Baseline", kpi.Baseline{})
+	f("Score", kpi.Score{})
 	f("Point", kpi.Point{})
 	f("Rank", kpi.Rank{})
 	f("Definition", catalogueEntry{})

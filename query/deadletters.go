@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -231,15 +230,9 @@ func (s *Server) replayLetters(w http.ResponseWriter, r *http.Request) error {
 
 // readReplay reads the body of a replay strictly: what is not understood could have been a filter.
 func readReplay(w http.ResponseWriter, r *http.Request) (*replayRequest, error) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, newProblem(http.StatusUnsupportedMediaType, "media-type", "The body is of another kind", "use Content-Type application/json")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, lettersBody))
+	body, err := readJSON(w, r, lettersBody)
 	if err != nil {
-		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return nil, newProblem(http.StatusRequestEntityTooLarge, "too-large", "The body is too large", fmt.Sprintf("it has more than %d bytes", lettersBody))
-		}
-		return nil, badParameter("body", "did not arrive whole")
+		return nil, err
 	}
 	ask := &replayRequest{Limit: lettersReplay}
 	decoder := json.NewDecoder(bytes.NewReader(body))

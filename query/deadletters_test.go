@@ -40,7 +40,7 @@ type letterWorld struct {
 }
 
 // noEvaluator is never asked. It is no stand-in of newAPI's, whose look for leaks would come before the broker's end.
-type noEvaluator struct{}
+type noEvaluator struct{ Evaluator }
 
 func (noEvaluator) Answer(context.Context, kpi.Query) (*kpi.Answer, error) {
 	return nil, errors.New("nobody asks for KPIs here")
@@ -96,11 +96,7 @@ func newLetterWorld(t *testing.T) *letterWorld {
 		decoder.Decode(batch, &event.Record{Offset: int64(offset), Time: time.Now().UnixMilli(), Key: []byte("k"), Value: []byte(value)}, nil)
 	}
 	for _, block := range batch.Blocks() {
-		insert, err := db.Client.Conn().PrepareBatch(t.Context(), "INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(block.AppendTo(insert), insert.Send()); err != nil {
+		if err := db.Client.Insert(t.Context(), block.Table, block.Input(), "letters"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,6 +30,24 @@ type evaluator func(context.Context, kpi.Query) (*kpi.Answer, error)
 
 func (e evaluator) Answer(ctx context.Context, q kpi.Query) (*kpi.Answer, error) { return e(ctx, q) }
 
+// AnswerAll asks the function each question.
+func (e evaluator) AnswerAll(ctx context.Context, qs []kpi.Query) (*kpi.Batch, error) {
+	batch := &kpi.Batch{Clock: time.Now()}
+	for _, q := range qs {
+		a, err := e(ctx, q)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		batch.Outcomes = append(batch.Outcomes, kpi.Outcome{Answer: a, Err: err})
+	}
+	return batch, nil
+}
+
+// Journal has nothing.
+func (e evaluator) Journal(_ context.Context, q kpi.JournalQuery) (*kpi.JournalAnswer, error) {
+	return &kpi.JournalAnswer{ID: q.KPI, Unit: "ratio", Scope: kpi.National, Period: q.Period, Entries: []kpi.JournalEntry{}}, nil
+}
+
 type api struct {
 	t        *testing.T
 	keys     keys

@@ -67,14 +67,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return unauthorized("", "show a key: Authorization: Bearer …")
 	}
-	if id := r.PathValue("id"); principal.Role == access.Screen && !slices.Contains(s.deps.ScreenKPIs, id) {
-		p := forbidden("a screen may ask only for the KPIs of its boards; " + id + " is on none of them")
-		p.Parameter = "id"
-		return p
+	if err := s.mayAsk(principal, r.PathValue("id"), "id"); err != nil {
+		return err
 	}
-	values, err := url.ParseQuery(r.URL.RawQuery)
+	values, err := parameters(r.URL)
 	if err != nil {
-		return newProblem(http.StatusBadRequest, "parameter", "A parameter is wrong", "the parameters are not well-formed: separate them by & and escape % and ;")
+		return err
 	}
 	question, err := kpi.ParseQuery(s.deps.Catalogue, r.PathValue("id"), values, kpi.Scope(principal.Scope))
 	if err != nil {
@@ -101,11 +99,30 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// only checks that no other parameters are given than those known, and each once, and returns the first value of each.
-func only(u *url.URL, known map[string]*string) error {
+// mayAsk refuses a screen a KPI that is on none of its boards. parameter is what names the KPI in the request.
+func (s *Server) mayAsk(principal access.Principal, id, parameter string) error {
+	if principal.Role != access.Screen || slices.Contains(s.deps.ScreenKPIs, id) {
+		return nil
+	}
+	p := forbidden("a screen may ask only for the KPIs of its boards; " + id + " is on none of them")
+	p.Parameter = parameter
+	return p
+}
+
+// parameters reads the parameters of an address.
+func parameters(u *url.URL) (url.Values, error) {
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return newProblem(http.StatusBadRequest, "parameter", "A parameter is wrong", "the parameters are not well-formed: separate them by & and escape % and ;")
+		return nil, newProblem(http.StatusBadRequest, "parameter", "A parameter is wrong", "the parameters are not well-formed: separate them by & and escape % and ;")
+	}
+	return values, nil
+}
+
+// only checks that no other parameters are given than those known, and each once, and returns the first value of each.
+func only(u *url.URL, known map[string]*string) error {
+	values, err := parameters(u)
+	if err != nil {
+		return err
 	}
 	for name, given := range values {
 		target, ok := known[name]

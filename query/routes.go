@@ -31,7 +31,9 @@ func (s *Server) routes() ([]route, error) {
 		{"GET /openapi.yaml", access.Anyone, text("application/yaml", openAPI)},
 		{"GET /api/v1/me", access.Screen, s.me},
 		{"GET /api/v1/kpis", access.Screen, catalogue},
-		{"GET /api/v1/kpis/{id}", access.Screen, s.answer}, // a screen only those of its boards
+		{"GET /api/v1/kpis/{id}", access.Screen, s.answer},          // a screen only those of its boards
+		{"GET /api/v1/kpis/{id}/journal", access.Screen, s.journal}, // the same
+		{"POST /api/v1/kpis/query", access.Screen, s.answers},       // the same
 		{"GET /api/v1/reference/provinces", access.Screen, s.provinces},
 		{"GET /api/v1/reference/services", access.Screen, s.services},
 		{"GET /api/v1/reference/agencies", access.Screen, s.agencies},

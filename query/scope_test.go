@@ -53,7 +53,7 @@ func newScoped(t *testing.T) *api {
 	if err != nil {
 		t.Fatal(err)
 	}
-	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{Conn: db.Client.Conn(), Catalogue: catalogue, Coefficients: facts.Coefficients(), Logger: zaptest.NewLogger(t)})
+	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{Conn: db.Client.Conn(), Catalogue: catalogue, Coefficients: facts.Coefficients(), Calendar: facts.Calendar(), Logger: zaptest.NewLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func newScoped(t *testing.T) *api {
 			t.Error(err)
 		}
 	})
-	a := newAPI(t, evaluator, func(c *Config, d *Deps) { c.RateBurst = 100_000 })
+	a := newAPI(t, evaluator, func(c *Config, d *Deps) { c.RateBurst, d.Warehouse = 100_000, db.Client.Conn() })
 	t.Cleanup(a.stop)
 	return a
 }

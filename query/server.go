@@ -25,6 +25,10 @@ const maxCallers = 20_000
 // Evaluator answers questions about KPIs. Errors are *kpi.Error, or those of the context.
 type Evaluator interface {
 	Answer(context.Context, kpi.Query) (*kpi.Answer, error)
+	// AnswerAll answers several at once. Its error is that of the context.
+	AnswerAll(context.Context, []kpi.Query) (*kpi.Batch, error)
+	// Journal answers what was published.
+	Journal(context.Context, kpi.JournalQuery) (*kpi.JournalAnswer, error)
 }
 
 // Deps are what a Server needs from outside.

@@ -52,7 +52,7 @@ func TestRealEvaluator(t *testing.T) {
 	overview := boards[slices.IndexFunc(boards, func(b Board) bool { return b.ID == "overview" })]
 	cfg := kpi.DefaultConfig()
 	cfg.Tick = 100 * time.Millisecond
-	evaluator, err := kpi.New(cfg, kpi.Deps{Conn: db.Client.Conn(), Catalogue: catalogue, Coefficients: facts.Coefficients(), Logger: zaptest.NewLogger(t)})
+	evaluator, err := kpi.New(cfg, kpi.Deps{Conn: db.Client.Conn(), Catalogue: catalogue, Coefficients: facts.Coefficients(), Calendar: facts.Calendar(), Logger: zaptest.NewLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,8 @@ var leastRoles = map[string]access.Role{
 	"GET /api/v1/me":                  access.Screen,
 	"GET /api/v1/kpis":                access.Screen,
 	"GET /api/v1/kpis/{id}":           access.Screen,
+	"GET /api/v1/kpis/{id}/journal":   access.Screen,
+	"POST /api/v1/kpis/query":         access.Screen,
 	"GET /api/v1/reference/provinces": access.Screen,
 	"GET /api/v1/reference/services":  access.Screen,
 	"GET /api/v1/reference/agencies":  access.Screen,

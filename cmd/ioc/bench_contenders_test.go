@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
@@ -49,6 +48,7 @@ func pipeline(extra ...string) contender {
 		if err := cmd.Start(); err != nil {
 			r.Fatal(err)
 		}
+		r.Cleanup(func() { _ = cmd.Process.Kill() }) // where the benchmark fails before its end
 		return running{
 			cpu: func() float64 { return cpuSeconds(r, cmd.Process.Pid) },
 			end: func() (rows, memory float64) {
@@ -63,31 +63,34 @@ func pipeline(extra ...string) contender {
 	}}
 }
 
-// rangeEvents is the mean size of the ranges that an ingest process committed.
+// rangeEvents is the mean size of the ranges that an ingest process committed. Rows are there a moment before the range is
+// committed, so it waits for the first.
 func rangeEvents(tb testing.TB, internal string) float64 {
 	tb.Helper()
-	answer, err := http.Get("http://" + internal + "/metrics")
-	if err != nil {
-		tb.Fatal(err)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(watchEvery) {
+		answer, err := http.Get("http://" + internal + "/metrics")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ranges := families["ioc_ingest_range_events"].GetMetric()[0].GetHistogram()
+		if n := ranges.GetSampleCount(); n > 0 {
+			return ranges.GetSampleSum() / float64(n)
+		}
 	}
-	defer func() { _ = answer.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(answer.Body)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ranges := families["ioc_ingest_range_events"].GetMetric()[0].GetHistogram()
-	if ranges.GetSampleCount() == 0 {
-		tb.Fatal("no range was committed")
-	}
-	return ranges.GetSampleSum() / float64(ranges.GetSampleCount())
+	tb.Fatal("no range was committed")
+	return 0
 }
 
-// insertLimit inserts the same rows, decoded before, by two connections, with the settings of ingestion. blocks gives
-// them.
-func insertLimit(blocks func() []*event.Batch) contender {
-	return contender{"bare insert", func(r *race) running {
-		batches := blocks()
+// insertLimit inserts the same rows, decoded before, by two connections, with the settings of ingestion.
+func insertLimit(name string, decoded *[]*event.Batch, insert inserter) contender {
+	return contender{name, func(r *race) running {
+		batches := *decoded
 		before, inserted := ownCPU(r), len(batches)
 		rows := 0
 		for _, batch := range batches {
@@ -103,7 +106,7 @@ func insertLimit(blocks func() []*event.Batch) contender {
 		for range 2 {
 			work.Go(func() {
 				for i := range next {
-					if err := insertBlock(context.Background(), client, batches[i].Blocks()[0], fmt.Sprintf("%s-%d", r.group, i)); err != nil {
+					if err := insert(context.Background(), client, i, fmt.Sprintf("%s-%d", r.group, i)); err != nil {
 						r.Error(err)
 						return
 					}
@@ -121,18 +124,8 @@ func insertLimit(blocks func() []*event.Batch) contender {
 	}}
 }
 
-func insertBlock(ctx context.Context, client *warehouse.Client, block *event.Block, token string) error {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings(token)))
-	batch, err := client.Conn().PrepareBatch(ctx, "INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = batch.Close() }()
-	if err := block.AppendTo(batch); err != nil {
-		return err
-	}
-	return batch.Send()
-}
+// inserter sends the block of a batch under a token.
+type inserter func(ctx context.Context, client *warehouse.Client, batch int, token string) error
 
 // kafkaForm is one way to use ClickHouse's Kafka table engine.
 type kafkaForm struct {

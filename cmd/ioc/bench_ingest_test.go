@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -52,7 +53,7 @@ type result struct {
 // cpu is what ingestion costs, whichever process does the work.
 func (r result) cpu() float64 { return r.ingest + r.engine }
 
-// BenchmarkIngest compares ingestion with ClickHouse's own, its Kafka table engine, and with the bare insert, round by round
+// BenchmarkIngest compares ingestion with ClickHouse's own, its Kafka table engine, and with bare inserts, round by round
 // on the same events, tables and rollups. See docs/explanation/performance.md.
 func BenchmarkIngest(b *testing.B) {
 	b.Run("embedded", func(b *testing.B) { benchmarkIngest(b, "the embedded broker", startBroker) })
@@ -71,20 +72,28 @@ func benchmarkIngest(b *testing.B, what string, start func(*testing.B, int) (str
 	var results map[string][]result
 	var batches []*event.Batch
 	size := 0
-	bare := insertLimit(func() []*event.Batch { return batches })
+	var columns []driverBlock // of the batches
+	bare := insertLimit("bare insert", &batches, func(ctx context.Context, client *warehouse.Client, i int, token string) error {
+		block := batches[i].Blocks()[0]
+		return client.Insert(ctx, block.Table, block.Input(), token)
+	})
+	driver := insertLimit("bare insert by clickhouse-go", &batches, func(ctx context.Context, client *warehouse.Client, i int, token string) error {
+		return columns[i].insert(ctx, client, batches[i].Blocks()[0].Table, token)
+	})
 	for range b.N {
 		results = map[string][]result{}
 		rounds := envInt(b, "TEST_BENCH_ROUNDS", 1)
 		for round := range rounds {
-			order := []contender{ioc, best, usual, bare}
+			order := []contender{ioc, best, usual, driver, bare}
 			for i := range order {
-				// Each is first and last in turn, but for the bare insert in the first round, which wants to know the
-				// size of blocks.
+				// Each is first and last in turn. Bare inserts want to know the size of blocks, so they are not first in the
+				// first round.
 				c := order[(i+round)%len(order)]
-				if c.name == bare.name {
+				if c.name == driver.name || c.name == bare.name {
 					ranges := results[ioc.name][0].rows
 					if want := int(ranges); size != want {
 						batches, size = t.events.decode(b, t.data, t.n, t.partitions, want), want
+						columns = driverBlocks(b, batches)
 					}
 				}
 				got := t.run(b, c)
@@ -92,7 +101,7 @@ func benchmarkIngest(b *testing.B, what string, start func(*testing.B, int) (str
 				results[c.name] = append(results[c.name], got)
 			}
 		}
-		printReport(b, what, t.n, []contender{ioc, best, usual, bare}, results)
+		printReport(b, what, t.n, []contender{ioc, best, usual, driver, bare}, results)
 	}
 	ours, theirs := results[ioc.name], results[best.name]
 	b.ReportMetric(median(ours, func(r result) float64 { return r.steady }), "events/s")

@@ -58,7 +58,8 @@ type chaos struct {
 
 func newChaos(t *testing.T, broker string) *chaos {
 	t.Helper()
-	c := &chaos{T: t, db: enginetest.Start(t), broker: broker}
+	// An engine that is read from when its client is killed may end too, a moment later, and must not be that of the next test.
+	c := &chaos{T: t, db: enginetest.StartOwn(t), broker: broker}
 	var err error
 	if c.data, err = reference.Load(reference.Options{}); err != nil {
 		t.Fatal(err)

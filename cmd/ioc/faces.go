@@ -22,13 +22,16 @@ func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
 		return fmt.Errorf("loading the KPI catalogue: %w", err)
 	}
 	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{
-		Conn: p.client.Conn(), Catalogue: catalogue, Coefficients: p.data.Coefficients(), Registry: p.registry,
+		Conn: p.client.Conn(), Catalogue: catalogue, Coefficients: p.data.Coefficients(), Calendar: p.data.Calendar(), Registry: p.registry,
 		Logger: p.logger.Named("kpi"), Health: report(p.health.Probe("kpi")),
 	})
 	if err != nil {
 		return err
 	}
 	p.stages.start("kpi", evaluator.Run)
+	if err := p.startJournal(evaluator); err != nil {
+		return err
+	}
 	gate, err := access.New(p.cfg.Access, access.Deps{
 		List: access.NewStore(p.client.Conn()).List, Logger: p.logger.Named("access"), Registry: p.registry, Health: report(p.health.Probe("access")),
 	})
@@ -74,6 +77,26 @@ func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
 	}
 	p.publicAddr = server.Addr().String()
 	p.stages.start("http", server.Run)
+	return nil
+}
+
+// startJournal writes down what the evaluator publishes. That it cannot is no reason to send nobody here any more: the values
+// are right without it, and where ClickHouse is away the evaluator says so.
+func (p *process) startJournal(evaluator *kpi.Evaluator) error {
+	journal, err := kpi.NewJournal(kpi.DefaultJournalConfig(), kpi.JournalDeps{
+		Conn: p.client.Conn(), Evaluator: evaluator, Registry: p.registry, Logger: p.logger.Named("journal"),
+		Health: func(err error) {
+			text := ""
+			if err != nil {
+				text = "the journal of published values is not written; its minutes are kept for an hour: " + err.Error()
+			}
+			p.health.NoteAbout("journal", text)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	p.stages.start("journal", journal.Run)
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 func newKPI() *cobra.Command {
-	cmd := &cobra.Command{Use: "kpi", Short: "List KPIs or evaluate one"}
+	cmd := &cobra.Command{Use: "kpi", Short: "List, check and explain KPIs, or evaluate one"}
 	list := &cobra.Command{
 		Use: "list", Short: "List the KPIs of the catalogue", Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -76,7 +76,7 @@ func newKPI() *cobra.Command {
 				return err
 			}
 			defer func() { _ = client.Close() }()
-			evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{Conn: client.Conn(), Catalogue: catalogue, Coefficients: data.Coefficients(), Logger: logger})
+			evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{Conn: client.Conn(), Catalogue: catalogue, Coefficients: data.Coefficients(), Calendar: data.Calendar(), Logger: logger})
 			if err != nil {
 				return err
 			}
@@ -92,6 +92,6 @@ func newKPI() *cobra.Command {
 	}
 	configFlags(list, nil)
 	configFlags(eval, nil)
-	cmd.AddCommand(list, eval)
+	cmd.AddCommand(list, newKPICheck(), newKPIHandbook(), eval)
 	return cmd
 }

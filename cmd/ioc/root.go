@@ -33,7 +33,7 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newDemo(), newServe(), newSchema(), newCheck(), newConfig(), newIngestFile(), newSimulate(), newKPI(), newVerify(), newTopics(), newDeadLetters(), newPause(), newResume(), newToken(), newClickHouseUsers(), newVersion())
+	root.AddCommand(newDemo(), newServe(), newSchema(), newCheck(), newConfig(), newIngestFile(), newSimulate(), newKPI(), newSavings(), newVerify(), newTopics(), newDeadLetters(), newPause(), newResume(), newToken(), newClickHouseUsers(), newVersion())
 	return root
 }
 

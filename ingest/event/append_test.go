@@ -1,8 +1,10 @@
 package event
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"strconv"
@@ -10,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"ioc.local/internal/warehouse"
 	"ioc.local/internal/warehouse/enginetest"
@@ -29,14 +33,7 @@ func startWarehouse(tb testing.TB) *enginetest.DB {
 
 func insert(tb testing.TB, db *enginetest.DB, bl *Block) {
 	tb.Helper()
-	batch, err := db.Client.Conn().PrepareBatch(context.Background(), "INSERT INTO "+bl.Table+" ("+strings.Join(bl.Columns(), ", ")+")")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := bl.AppendTo(batch); err != nil {
-		tb.Fatal(err)
-	}
-	if err := batch.Send(); err != nil {
+	if err := db.Client.Insert(context.Background(), bl.Table, bl.Input(), uuid.NewString()); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -94,7 +91,7 @@ func exactRow(bl *Block, i int) (sql string, row []string) {
 }
 
 // Every column of every table comes back from the engine as it was put in.
-func TestAppendTo(t *testing.T) {
+func TestInput(t *testing.T) {
 	db := startWarehouse(t)
 	d, b := newTestDecoder(t), NewBatch()
 	b.Reset("ioc.dossier.v1@2", 3, max(testClock, time.Now().UnixMilli())) // retention counts from the clock
@@ -120,7 +117,7 @@ func TestAppendTo(t *testing.T) {
 			maps.DeleteFunc(data, func(name string, _ any) bool { return !keep[name] })
 		}), nil)
 	}
-	for i := range 3000 { // so many values that the driver's dictionary keys become wider
+	for i := range 3000 { // so many values that the numbers of dictionaries become wider
 		decode(edit(t, "dossier.status.json", func(e, data map[string]any) {
 			e["id"], e["subject"] = fmt.Sprintf("id %d é", i), "d"+strings.Repeat("x", i%200)
 			e["time"] = time.UnixMilli(testClock - int64(i)*7919).UTC().Format(time.RFC3339Nano)
@@ -186,7 +183,7 @@ func compareRows(t *testing.T, db *enginetest.DB, bl *Block) {
 }
 
 // Once a dictionary is full, equal texts have several numbers; the engine must still see equal texts.
-func TestAppendToFullDictionary(t *testing.T) {
+func TestInputOfFullDictionary(t *testing.T) {
 	db := startWarehouse(t)
 	d, b := newTestDecoder(t), NewBatch()
 	b.Reset("t", 0, max(testClock, time.Now().UnixMilli()))
@@ -210,8 +207,7 @@ func TestAppendToFullDictionary(t *testing.T) {
 	}
 }
 
-func BenchmarkAppendTo(b *testing.B) {
-	db := startWarehouse(b)
+func BenchmarkInput(b *testing.B) {
 	d, batch := newTestDecoder(b), newTestBatch()
 	const rows = 100_000
 	plain := compact(b, example(b, "dossier.status.json"))
@@ -222,17 +218,106 @@ func BenchmarkAppendTo(b *testing.B) {
 		}
 	}
 	b.ReportAllocs()
+	buf := new(proto.Buffer)
+	to := proto.NewWriter(io.Discard, buf)
 	for b.Loop() {
-		to, err := db.Client.Conn().PrepareBatch(context.Background(), "INSERT INTO dossier_events ("+strings.Join(batch.blocks[dossierEvents].Columns(), ", ")+")")
-		if err != nil {
-			b.Fatal(err)
+		buf.Reset()
+		for _, c := range batch.blocks[dossierEvents].Input() {
+			c.Data.WriteColumn(to)
 		}
-		if err := batch.blocks[dossierEvents].AppendTo(to); err != nil {
-			b.Fatal(err)
-		}
-		if err := to.Close(); err != nil {
+		if _, err := to.Flush(); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+}
+
+// The numbers of a dictionary are as wide as its size takes.
+func TestInputOfDictionaries(t *testing.T) {
+	for _, size := range []int{1, 255, 256, 257, 65535, 65536, 65537} {
+		c := &column{columnSpec: columnSpec{kind: dictionaryColumn}, dictionary: newDictionary()}
+		for i := range size {
+			text := ""
+			if i > 0 { // the first is the empty one
+				text = strconv.Itoa(i)
+				c.dictionary.texts = append(c.dictionary.texts, text)
+			}
+			c.ids = append(c.ids, uint32(i))
+		}
+		var sent proto.Buffer
+		(&columnInput{column: c}).EncodeColumn(&sent)
+		read := new(proto.ColStr).LowCardinality()
+		if err := read.DecodeColumn(proto.NewReader(bytes.NewReader(sent.Buf)), size); err != nil {
+			t.Fatalf("%d texts: %v", size, err)
+		}
+		for i := range size {
+			if got := read.Row(i); got != c.dictionary.texts[i] {
+				t.Fatalf("%d texts: row %d is %q", size, i, got)
+			}
+		}
+	}
+}
+
+// Nothing is sent to a server that has not said what it takes.
+func TestInputWaitsForTheServer(t *testing.T) {
+	d, b := newTestDecoder(t), newTestBatch()
+	mustAccept(t, d, b, &Record{Value: example(t, "auth.attempt.json")})
+	input := b.Blocks()[0].Input()
+	write := func() (int64, error) {
+		w := proto.NewWriter(io.Discard, new(proto.Buffer))
+		if err := (proto.Block{Columns: len(input), Rows: 1}).WriteBlock(w, proto.Version, input); err != nil {
+			return 0, err
+		}
+		return w.Flush()
+	}
+	if _, err := write(); err == nil {
+		t.Error("rows are written before the types are known")
+	}
+	for _, c := range input {
+		if err := c.Data.(proto.Inferable).Infer(c.Data.Type()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := write(); err != nil || n < 100 {
+		t.Errorf("%d bytes are written, %v", n, err)
+	}
+}
+
+// A table of another shape gets nothing, rather than bytes that mean something else there.
+func TestInputOfOtherTypes(t *testing.T) {
+	db := startWarehouse(t)
+	cfg := db.ClientConfig()
+	cfg.DialTimeout = 200 * time.Millisecond // within which the client notices that it has nothing to wait for
+	client, err := warehouse.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	d, b := newTestDecoder(t), NewBatch()
+	for _, other := range []struct{ file, column, kind string }{
+		{"auth.attempt.json", "subject", "FixedString(8)"}, {"auth.attempt.json", "latency_ms", "UInt32"}, {"auth.attempt.json", "occurred_at", "DateTime64(6)"},
+		{"auth.attempt.json", "outcome", "Int8"}, {"auth.attempt.json", "source", "String"}, {"dossier.status.json", "registered_on", "DateTime"},
+	} {
+		b.Reset("t", 0, testClock)
+		mustAccept(t, d, b, &Record{Value: example(t, other.file)})
+		bl, column, kind := b.Blocks()[0], other.column, other.kind
+		table := "other_" + column
+		for _, statement := range []string{
+			"CREATE TABLE " + table + " ENGINE = MergeTree ORDER BY offset AS SELECT * FROM " + bl.Table + " WHERE false",
+			"ALTER TABLE " + table + " DROP COLUMN " + column,
+			"ALTER TABLE " + table + " ADD COLUMN " + column + " " + kind,
+		} {
+			if err := db.Client.Conn().Exec(t.Context(), statement); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+		err := client.Insert(t.Context(), table, bl.Input(), "token")
+		if err == nil || !strings.Contains(err.Error(), column) || !strings.Contains(err.Error(), "is expected") {
+			t.Errorf("%s as %s: %v", column, kind, err)
+		}
+		var rows uint64
+		if err := db.Client.Conn().QueryRow(t.Context(), "SELECT count() FROM "+table).Scan(&rows); err != nil || rows != 0 {
+			t.Errorf("%s as %s: %d rows, %v", column, kind, rows, err)
+		}
+	}
 }

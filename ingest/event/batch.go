@@ -66,6 +66,12 @@ func (b *Batch) Reset(topic string, partition int32, clock int64) {
 	}
 	b.topic = append(b.topic[:0], topic...)
 	b.partition, b.clock = int64(partition), clock
+	for _, bl := range b.blocks[:deadLetters] {
+		id, _ := bl.columns[topicAt].dictionary.id(b.topic)
+		bl.fillWith(topicAt, int64(id))
+		bl.fillWith(partitionAt, b.partition)
+		bl.fillWith(receivedAt, clock)
+	}
 	clear(b.rejections) // they may point at large payloads
 	clear(b.headers)
 	b.rejections, b.headers, b.replays = b.rejections[:0], b.headers[:0], b.replays[:0]

@@ -16,7 +16,7 @@ type compiledField struct {
 	column int    // -1 where the table has none
 }
 
-// compiledType is an event type ready for decoding.
+// compiledType is an event type ready for decoding by one Decoder.
 type compiledType struct {
 	eventType
 	index  int    // In eventTypes.
@@ -31,6 +31,8 @@ type compiledType struct {
 	expectedOf, expectedOfMore []uint64
 	statusAt                   int
 	lookup                     [lookupSlots]uint8 // position in fields plus one, by hash, then the next free slot
+	// likely has what came last behind each field, positions in fields plus one; behind none the first.
+	likely [65]uint8
 	// Columns that only some tables have, and those that are checked against one another; -1 for none.
 	pseudonymAt, registeredAt, documentAt int
 	eitherAt, mostAt                      [2]int

@@ -27,13 +27,20 @@ type Decoder struct {
 	hashed   []byte
 	replays  Replays
 	names    *vocabulary
+	foresee  func(Identity) // may be nil
+	lastType *compiledType  // of the version in use
+	// likely has what came last behind each attribute, positions plus one; behind none the first. A producer writes its
+	// members in the same order each time, so that a look at the likely one saves reading the name.
+	likely [attributeCount + 1]uint8
 
 	// What follows belongs to the event being read.
 	scan       scanner
 	attributes [attributeCount][]byte
 	given      uint32        // attributes met
 	event      *compiledType // nil while the type is not known
-	origin     *origin       // nil while the source is not known, or not looked up
+	id         Identity
+	identified bool    // id is that of the event
+	origin     *origin // nil while the source is not known, or not looked up
 	occurred   int64
 	data       int // where data begins if it is still to be read, else -1
 	hasData    bool
@@ -85,7 +92,7 @@ func (d *Decoder) UseVersion(version int) {
 	if d.scan.names = nil; version >= strictSince {
 		d.scan.names = d.names
 	}
-	d.types = make(map[string]*compiledType, len(d.compiled))
+	d.types, d.lastType = make(map[string]*compiledType, len(d.compiled)), nil
 	for _, t := range d.compiled {
 		if t.since <= version {
 			d.types[t.full] = t
@@ -114,6 +121,18 @@ func (d *Decoder) Identify(source, id []byte) Identity {
 	return d.identity.sum(d.hashed)
 }
 
+// Foresee has f called with the identity of most events before their data are read, so that what it takes to tell whether an
+// event is a duplicate can be brought along meanwhile: of those whose source and id come before data, whatever becomes of them
+// then. Calls may also be for records that are not asked about.
+func (d *Decoder) Foresee(f func(id Identity)) { d.foresee = f }
+
+// identify makes the identity of the event whose source and id were read.
+func (d *Decoder) identify() {
+	if !d.identified {
+		d.id, d.identified = d.Identify(d.attributes[attributeSource], d.attributes[attributeID]), true
+	}
+}
+
 // UnknownFields counts the fields of data that the contract does not know, by name, since the decoder was made. At most
 // 256 names are told apart; the rest, and names that are no plain words, are counted as "*".
 func (d *Decoder) UnknownFields() map[string]uint64 { return d.unknown.counts() }
@@ -136,7 +155,8 @@ func (d *Decoder) decode(b *Batch, rec *Record, seen func(id Identity) bool) Ver
 		return Rejected
 	}
 	source := d.attributes[attributeSource]
-	if seen != nil && seen(d.Identify(source, d.attributes[attributeID])) {
+	d.identify()
+	if seen != nil && seen(d.id) {
 		l := d.tell(&fault{})
 		l.source = source // which is that of a valid event
 		b.duplicate(rec, l)
@@ -148,7 +168,7 @@ func (d *Decoder) decode(b *Batch, rec *Record, seen func(id Identity) bool) Ver
 
 func (d *Decoder) start() {
 	d.attributes = [attributeCount][]byte{}
-	d.origin = nil
+	d.origin, d.identified = nil, false
 	d.given, d.event, d.occurred, d.data, d.hasData, d.fieldsMet = 0, nil, 0, -1, false, 0
 	d.row.present = 0
 	d.extra, d.scan.scratch = d.extra[:0], d.scan.scratch[:0]
@@ -215,10 +235,7 @@ func (d *Decoder) accept(b *Batch, rec *Record) {
 		d.extra = append(d.extra, '}')
 		r.setText(extraAt, d.extra)
 	}
-	r.setInt(receivedAt, b.clock)
 	r.setInt(recordTimeAt, ClampTime(rec.Time))
-	r.setText(topicAt, b.topic)
-	r.setInt(partitionAt, b.partition)
 	r.setInt(offsetAt, rec.Offset)
 	if d.version >= qualitySince {
 		expected, present := t.completeness(r)

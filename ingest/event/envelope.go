@@ -80,7 +80,7 @@ func mediaType(contentType []byte) []byte {
 
 func isJSONMedia(media []byte) bool {
 	const suffix = "+json"
-	return bytes.EqualFold(media, []byte("application/json")) || bytes.EqualFold(media, []byte("text/json")) ||
+	return string(media) == "application/json" || bytes.EqualFold(media, []byte("application/json")) || bytes.EqualFold(media, []byte("text/json")) ||
 		len(media) > len(suffix) && bytes.EqualFold(media[len(media)-len(suffix):], []byte(suffix))
 }
 
@@ -112,7 +112,10 @@ func (d *Decoder) setAttribute(at int, text []byte) {
 	d.given |= 1 << at
 	d.attributes[at] = text
 	if at == attributeType {
-		d.event = d.types[string(text)]
+		if d.lastType == nil || d.lastType.full != string(text) { // most events are of the type of the one before
+			d.lastType = d.types[string(text)]
+		}
+		d.event = d.lastType
 	}
 }
 
@@ -124,12 +127,21 @@ func (d *Decoder) readEnvelope() bool {
 		return s.skip(0)
 	}
 	s.pos++
+	at := -1
 	for first := true; ; first = false {
-		name, more, ok := s.member(first)
-		if !more {
-			return ok
+		guess := &d.likely[at+1]
+		var ok bool
+		if *guess > 0 && s.memberNamed(first, attributeNames[*guess-1]) {
+			at = int(*guess) - 1
+		} else {
+			var name []byte
+			var more bool
+			if name, more, ok = s.member(first); !more {
+				return ok
+			}
+			at = attributeOf(name)
+			*guess = uint8(at + 1)
 		}
-		at := attributeOf(name)
 		switch {
 		case at < 0:
 			ok = s.skip(1)

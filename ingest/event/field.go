@@ -23,14 +23,30 @@ func (d *Decoder) readData() bool {
 		return s.skip(fieldDepth - 1)
 	}
 	d.hasData = true
+	if d.event == nil { // the type is unknown in binary mode
+		return s.members(fieldDepth - 1)
+	}
+	if source, id := d.attributes[attributeSource], d.attributes[attributeID]; d.foresee != nil && source != nil && id != nil &&
+		len(source) <= maxID && len(id) <= maxID { // else it is rejected, and no memory is taken for its sake
+		d.identify()
+		d.foresee(d.id)
+	}
+	likely, i := &d.event.likely, -1
 	for first := true; ; first = false {
-		name, more, ok := s.member(first)
-		if !more {
-			return ok
+		guess := &likely[i+1]
+		var name []byte
+		var ok bool
+		if *guess > 0 && s.memberNamed(first, d.event.fields[*guess-1].name) {
+			i = int(*guess) - 1
+		} else {
+			var more bool
+			if name, more, ok = s.member(first); !more {
+				return ok
+			}
+			i = d.event.find(name)
+			*guess = uint8(i + 1)
 		}
-		if d.event == nil { // the type is unknown in binary mode
-			ok = s.skip(fieldDepth)
-		} else if i := d.event.find(name); i < 0 {
+		if i < 0 {
 			ok = d.readUnknown(name)
 		} else if d.fieldsMet&(1<<i) != 0 {
 			d.body.fail(DuplicateField, d.event.fields[i].path)

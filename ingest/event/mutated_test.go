@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -19,8 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/ch-go/proto"
 	columns "github.com/ClickHouse/clickhouse-go/v2/lib/column"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"ioc.local/internal/reference"
 )
@@ -46,6 +47,7 @@ func newWatched(ref *reference.Data) *watched {
 		return w
 	}
 	w := &watched{together: make(), alone: make(), reasons: map[Reason]bool{}}
+	w.together.Foresee(func(Identity) {}) // as ingestion does; alone nothing is foreseen
 	for _, info := range Reasons() {
 		w.reasons[info.Reason] = true
 	}
@@ -164,23 +166,12 @@ func (w *watched) checkRejection(rec *Record, r *Rejection, thorough bool) error
 	return nil
 }
 
-// finish hands all rows to the driver, and checks the bounds of memory.
+// finish lets another driver read all rows as they are sent, and checks the bounds of memory.
 func (w *watched) finish(types map[string]map[string]string) error {
 	for _, bl := range w.together.batch.Blocks() {
-		to := &forms{rows: bl.rows}
-		for _, name := range bl.Columns() {
-			col, err := columns.Type(types[bl.Table][name]).Column(name, &columns.ServerContext{})
-			if err != nil {
-				return fmt.Errorf("%s.%s: %w", bl.Table, name, err)
-			}
-			to.columns = append(to.columns, col)
-		}
-		if err := bl.AppendTo(to); err != nil {
-			return err
-		}
-		for i, col := range to.columns {
-			if col.Rows() != bl.rows {
-				return fmt.Errorf("column %s of %s has %d of %d rows", bl.Columns()[i], bl.Table, col.Rows(), bl.rows)
+		for _, c := range bl.Input() {
+			if err := readBack(c, types[bl.Table][c.Name], bl.rows); err != nil {
+				return fmt.Errorf("%s.%s: %w", bl.Table, c.Name, err)
 			}
 		}
 	}
@@ -188,26 +179,33 @@ func (w *watched) finish(types map[string]map[string]string) error {
 	if most := 4*w.bytes + 2000*(b.Rows()+1); b.Bytes() > most {
 		return fmt.Errorf("%d bytes of records take %d bytes", w.bytes, b.Bytes())
 	}
-	if d := w.together; len(d.unknown.total) > unknownNames+1 || cap(d.scan.scratch) > 4*MaxPayload || cap(d.extra) > 4*MaxPayload {
-		return fmt.Errorf("the decoder remembers %d unknown fields, %d and %d bytes", len(d.unknown.total), cap(d.scan.scratch), cap(d.extra))
+	if d := w.together; len(d.unknown.total) > unknownNames+1 || cap(d.scan.scratch) > 4*MaxPayload || cap(d.extra) > 4*MaxPayload || cap(d.hashed) > 4*maxID {
+		return fmt.Errorf("the decoder remembers %d unknown fields, %d, %d and %d bytes", len(d.unknown.total), cap(d.scan.scratch), cap(d.extra), cap(d.hashed))
 	}
 	return nil
 }
 
-// forms are the driver's columns without a server. They panic on what the driver does not take from ingestion.
-type forms struct {
-	driver.Batch
-	columns []columns.Interface
-	rows    int
+// readBack reads a column as it is sent, to its end.
+func readBack(c proto.InputColumn, kind string, rows int) error {
+	if err := c.Data.(proto.Inferable).Infer(proto.ColumnType(kind)); err != nil {
+		return err
+	}
+	col, err := columns.Type(kind).Column(c.Name, &columns.ServerContext{})
+	if err != nil {
+		return err
+	}
+	var buf proto.Buffer
+	c.Data.EncodeColumn(&buf)
+	sent := bytes.NewReader(buf.Buf)
+	from := proto.NewReader(sent)
+	if err := col.Decode(from, rows); err != nil {
+		return err
+	}
+	if _, err := from.ReadByte(); col.Rows() != rows || !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%d of %d rows, then %w", col.Rows(), rows, err)
+	}
+	return nil
 }
-
-func (f *forms) Column(i int) driver.BatchColumn { return form{f.columns[i]} }
-func (f *forms) Columns() []columns.Interface    { return f.columns }
-
-type form struct{ columns.Interface }
-
-func (f form) Append(v any) error    { _, err := f.Interface.Append(v); return err }
-func (f form) AppendRow(v any) error { return f.Interface.AppendRow(v) }
 
 // sameRow compares two rows and names the column that differs.
 func sameRow(a *Block, i int, b *Block, j int) (string, bool) {
@@ -225,9 +223,12 @@ func sameRow(a *Block, i int, b *Block, j int) (string, bool) {
 func cell(c *column, i int) (int64, string) {
 	if i >= c.n {
 		if c.kind == floatColumn {
-			return int64(math.Float64bits(float64(c.absent))), ""
+			return int64(math.Float64bits(float64(c.filler))), ""
 		}
-		return c.absent, ""
+		if c.kind == dictionaryColumn {
+			return 0, c.dictionary.texts[c.filler]
+		}
+		return c.filler, ""
 	}
 	switch c.kind {
 	case textColumn, fixedColumn:

@@ -11,10 +11,9 @@ import "bytes"
 
 // identifierIsPersonal tells whether an identifier as a whole is personal data.
 func identifierIsPersonal(s []byte) bool {
-	if bytes.IndexByte(s, '@') >= 0 && isEmail(bytes.TrimSpace(s)) {
-		return true
-	}
-	return isPersonalNumber(bytes.TrimSpace(s))
+	email := bytes.IndexByte(s, '@') >= 0
+	s = bytes.TrimSpace(s)
+	return email && isEmail(s) || isPersonalNumber(s)
 }
 
 // textHasPersonalData tells whether any token of a free text is personal data. Tokens are runs of ASCII letters,

@@ -85,6 +85,21 @@ func (s *scanner) member(first bool) (name []byte, more, ok bool) {
 	return name, true, true
 }
 
+// memberNamed is member where the next one has that name, which needs no escapes. Else nothing is taken.
+func (s *scanner) memberNamed(first bool, name string) bool {
+	begin := s.pos
+	if (first || s.take(',')) && s.peek() == '"' {
+		at, end := s.pos+1, s.pos+1+len(name)
+		if end < len(s.buf) && s.buf[end] == '"' && string(s.buf[at:end]) == name {
+			if s.pos = end + 1; s.take(':') {
+				return true
+			}
+		}
+	}
+	s.pos = begin
+	return false
+}
+
 // element moves to the next element of an array, as member does for objects.
 func (s *scanner) element(first bool) (more, ok bool) {
 	c := s.peek()
@@ -300,22 +315,7 @@ func (s *scanner) skip(depth int) bool {
 		return ok
 	case '{':
 		s.pos++
-		for first := true; ; first = false {
-			name, more, ok := s.member(first)
-			if !more {
-				return ok
-			}
-			s.check(name)
-			if s.watch {
-				s.path = append(s.path, name)
-			}
-			if !s.skip(depth + 1) {
-				return false
-			}
-			if s.watch {
-				s.path = s.path[:len(s.path)-1]
-			}
-		}
+		return s.members(depth)
 	case '[':
 		s.pos++
 		for first := true; ; first = false {
@@ -339,6 +339,26 @@ func (s *scanner) skip(depth int) bool {
 		s.found = true
 	}
 	return ok
+}
+
+// members skips the members of an object whose opening brace was taken, and which depth values contain.
+func (s *scanner) members(depth int) bool {
+	for first := true; ; first = false {
+		name, more, ok := s.member(first)
+		if !more {
+			return ok
+		}
+		s.check(name)
+		if s.watch {
+			s.path = append(s.path, name)
+		}
+		if !s.skip(depth + 1) {
+			return false
+		}
+		if s.watch {
+			s.path = s.path[:len(s.path)-1]
+		}
+	}
 }
 
 func (s *scanner) check(text []byte) {

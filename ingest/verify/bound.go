@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ioc.local/internal/warehouse"
 )
 
 // settlePoll is how often it is asked whether ranges that are under way have been committed.
@@ -93,7 +95,7 @@ func (r *run) bound(ctx context.Context, stored, family string, counted []string
 	if err != nil {
 		return b, fmt.Errorf("reading positions: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var tp TopicPartition
 		var position uint64
 		if err := rows.Scan(&tp.Topic, &tp.Partition, &position); err != nil {
@@ -154,7 +156,7 @@ func (r *run) endsOf(ctx context.Context, queries []string, partitions []TopicPa
 func tuples(partitions []TopicPartition) string {
 	var all []string
 	for _, tp := range slices.SortedFunc(slices.Values(partitions), TopicPartition.compare) {
-		all = append(all, fmt.Sprintf("(%s, %d)", quote(tp.Topic), tp.Partition))
+		all = append(all, fmt.Sprintf("(%s, %d)", warehouse.Quote(tp.Topic), tp.Partition))
 	}
 	return strings.Join(all, ", ")
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
 	"ioc.local/internal/warehouse"
 )
 
@@ -104,7 +102,7 @@ func (t target) problem(c *catalog) string {
 		}
 	}
 	for _, c := range t.columns {
-		if f := c.function(); !t.state && !c.key && f != "sum" && f != "max" {
+		if f := c.function(); !t.state && !c.key && f != "sum" && f != "sumMap" && f != "max" {
 			return fmt.Sprintf("verify does not know how to add up the column %s of type %s", c.name, c.kind)
 		}
 	}
@@ -131,7 +129,7 @@ func (t target) pick(want func(column) bool) (names []string) {
 // family is the condition on rows of the target that come from a view.
 func (t target) family(v warehouse.RollupView) string {
 	if t.has("family") {
-		return "family = " + quote(v.Source)
+		return "family = " + warehouse.Quote(v.Source)
 	}
 	return "1"
 }
@@ -142,7 +140,7 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 	if err != nil {
 		return nil, fmt.Errorf("reading system.columns: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var table string
 		var c column
 		var key uint8
@@ -159,17 +157,11 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 
 	c := &catalog{}
 	type table struct{ name, engine, full, sorting string }
-	tables := map[string]table{}
-	var names []string
 	rows, err = client.Conn().Query(ctx, "SELECT name, engine, engine_full, sorting_key FROM system.tables WHERE database = currentDatabase() ORDER BY name")
 	if err != nil {
 		return nil, fmt.Errorf("reading system.tables: %w", err)
 	}
-	err = scanAll(rows, func() error {
-		var t table
-		defer func() { tables[t.name], names = t, append(names, t.name) }()
-		return rows.Scan(&t.name, &t.engine, &t.full, &t.sorting)
-	})
+	tables, err := warehouse.Collect(rows, func(t *table) error { return rows.Scan(&t.name, &t.engine, &t.full, &t.sorting) })
 	if err != nil {
 		return nil, fmt.Errorf("reading system.tables: %w", err)
 	}
@@ -183,25 +175,24 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 	for _, v := range all {
 		views[v.Target] = append(views[v.Target], v)
 	}
-	for _, name := range names {
-		t := tables[name]
-		has := func(column string) bool { return target{columns: columns[name]}.has(column) }
-		if !slices.Contains(beside, name) && !warehouse.IsRestore(name) && strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")) {
-			raw := rawTable{name: name, ranges: has("first_offset"), events: has("event_id"), forgets: forgets(t)}
-			raw.counted = raw.events && name != "dossier_events" && name != "register_events"
+	for _, t := range tables {
+		has := func(column string) bool { return target{columns: columns[t.name]}.has(column) }
+		if !slices.Contains(beside, t.name) && !warehouse.IsRestore(t.name) && strings.Contains(t.engine, "MergeTree") && has("topic") && has("partition") && has("received_at") && (has("offset") || has("first_offset")) {
+			raw := rawTable{name: t.name, ranges: has("first_offset"), events: has("event_id"), forgets: forgets(t)}
+			raw.counted = raw.events && t.name != "dossier_events" && t.name != "register_events"
 			c.raw = append(c.raw, raw)
 		}
 	}
-	for _, name := range names {
-		_, records := tables[feedRecords]
-		if len(views[name]) == 0 && (name != feedQuality || !records) {
+	records := slices.ContainsFunc(tables, func(t table) bool { return t.name == feedRecords })
+	for _, in := range tables {
+		if len(views[in.name]) == 0 && (in.name != feedQuality || !records) {
 			continue
 		}
-		t := target{name: name, columns: columns[name], views: views[name], forgets: forgets(tables[name]), state: tables[name].engine == "ReplacingMergeTree", sorting: tables[name].sorting}
+		t := target{name: in.name, columns: columns[in.name], views: views[in.name], forgets: forgets(in), state: in.engine == "ReplacingMergeTree", sorting: in.sorting}
 		if len(t.views) == 0 {
 			t.records = feedRecords
 		}
-		if first, _, _ := strings.Cut(tables[name].sorting, ","); slices.ContainsFunc(t.columns, func(c column) bool {
+		if first, _, _ := strings.Cut(in.sorting, ","); slices.ContainsFunc(t.columns, func(c column) bool {
 			return c.name == first && strings.HasPrefix(c.kind, "Date")
 		}) && !t.state {
 			t.timeKey = first
@@ -209,20 +200,4 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 		c.rollups = append(c.rollups, t)
 	}
 	return c, nil
-}
-
-// scanAll calls scan for each row and closes rows.
-func scanAll(rows driver.Rows, scan func() error) error {
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := scan(); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// quote makes a string literal of SQL.
-func quote(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }

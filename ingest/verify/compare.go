@@ -47,8 +47,11 @@ func (c comparison) rows() string {
 			continue
 		}
 		one := "%[1]sIf(%[2]s, side = 0) AS stored_%[2]s, %[1]sIf(%[2]s, side = 1) AS expected_%[2]s"
-		if v.function() == "sum" { // of unsigned counts too, what is taken out is negative
+		switch v.function() {
+		case "sum": // of unsigned counts too, what is taken out is negative
 			one = "toInt64(%[1]sIf(%[2]s, side = 0)) AS stored_%[2]s, toInt64(%[1]sIf(%[2]s, side = 1)) AS expected_%[2]s"
+		case "sumMap": // a key whose numbers cancel stays
+			one = "mapFilter((k, v) -> v != 0, %[1]sIf(%[2]s, side = 0)) AS stored_%[2]s, mapFilter((k, v) -> v != 0, %[1]sIf(%[2]s, side = 1)) AS expected_%[2]s"
 		}
 		values = append(values, fmt.Sprintf(one, v.function(), v.name))
 		if !c.judged(v) {

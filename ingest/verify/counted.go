@@ -45,7 +45,7 @@ func (r *run) recent(t target) string {
 	if t.timeKey == "" {
 		return "0"
 	}
-	return "toDate(" + t.timeKey + ") >= " + quote(r.horizon)
+	return "toDate(" + t.timeKey + ") >= " + warehouse.Quote(r.horizon)
 }
 
 // partial is the condition that some raw rows of a rollup's row may be gone.
@@ -71,10 +71,10 @@ type slice struct{ from, until string }
 func (s slice) of(column string) string {
 	parts := []string{"1"}
 	if s.from != "" {
-		parts = append(parts, "toDate("+column+", "+zone+") >= "+quote(s.from))
+		parts = append(parts, "toDate("+column+", "+zone+") >= "+warehouse.Quote(s.from))
 	}
 	if s.until != "" {
-		parts = append(parts, "toDate("+column+", "+zone+") < "+quote(s.until))
+		parts = append(parts, "toDate("+column+", "+zone+") < "+warehouse.Quote(s.until))
 	}
 	return strings.Join(parts, " AND ")
 }
@@ -87,7 +87,7 @@ func (r *run) slices(ctx context.Context, days ...string) ([]slice, error) {
 	}
 	all := []slice{{}}
 	var n uint64
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var day time.Time
 		var more uint64
 		if err := rows.Scan(&day, &more); err != nil {
@@ -206,7 +206,7 @@ func (r *run) fills(ctx context.Context, t target, stored string) (fills []fill,
 			return nil, err
 		}
 		if v.Counts() {
-			if f.batch, err = r.count(ctx, "SELECT max(c.position) FROM "+stored+" AS c WHERE topic = "+quote(warehouse.VoidTopic)); err != nil {
+			if f.batch, err = r.count(ctx, "SELECT max(c.position) FROM "+stored+" AS c WHERE topic = "+warehouse.Quote(warehouse.VoidTopic)); err != nil {
 				return nil, fmt.Errorf("reading the position of voids: %w", err)
 			}
 		}
@@ -253,12 +253,12 @@ func (f fill) positions(ctx context.Context, r *run, into string) error {
 	}
 	columns, values := "topic, partition, n, position, latest", "topic, partition, count(), max(offset) + 1, max(occurred_at)"
 	if f.target.has("family") {
-		columns, values = "family, "+columns, quote(f.view.Source)+", "+values
+		columns, values = "family, "+columns, warehouse.Quote(f.view.Source)+", "+values
 	}
 	if err := r.insertPositions(ctx, into, columns, values, f.view.Source, "offset < "+f.bound.sql()+" GROUP BY topic, partition"); err != nil || f.batch == 0 {
 		return err
 	}
-	values = fmt.Sprintf("%s, 0, 0, %d, max(occurred_at)", quote(warehouse.VoidTopic), f.batch)
+	values = fmt.Sprintf("%s, 0, 0, %d, max(occurred_at)", warehouse.Quote(warehouse.VoidTopic), f.batch)
 	return r.insertPositions(ctx, into, columns, values, f.view.Source, "1"+f.voided()+" HAVING count() > 0")
 }
 

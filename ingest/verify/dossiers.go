@@ -297,7 +297,7 @@ func (r *run) state(ctx context.Context, t target, stored, expected, in string, 
 }
 
 // months are those that tables have dossiers registered in.
-func (r *run) months(ctx context.Context, tables ...string) (months []uint32, err error) {
+func (r *run) months(ctx context.Context, tables ...string) ([]uint32, error) {
 	var parts []string
 	for _, table := range tables {
 		parts = append(parts, "SELECT toYYYYMM(registered_on) AS month FROM "+table+" GROUP BY month")
@@ -306,11 +306,7 @@ func (r *run) months(ctx context.Context, tables ...string) (months []uint32, er
 	if err != nil {
 		return nil, fmt.Errorf("reading months: %w", err)
 	}
-	err = scanAll(rows, func() error {
-		var month uint32
-		defer func() { months = append(months, month) }()
-		return rows.Scan(&month)
-	})
+	months, err := warehouse.Collect(rows, func(month *uint32) error { return rows.Scan(month) })
 	if err != nil {
 		return nil, fmt.Errorf("reading months: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
 )
 
 // hours counts what the judged offsets of each partition are, by hour of receipt, and fills the partitions of the report.
@@ -35,7 +36,7 @@ func (r *run) hours(ctx context.Context, extents map[TopicPartition]extent, faul
 	if err != nil {
 		return fmt.Errorf("counting offsets by hour: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var h Hour
 		if err := rows.Scan(&h.Topic, &h.Partition, &h.Hour, &h.Accepted, &h.Rejected, &h.Duplicates, &h.Gaps); err != nil {
 			return err

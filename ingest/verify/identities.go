@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"ioc.local/internal/warehouse"
 )
 
 const (
@@ -23,7 +25,7 @@ func (r *run) identities(ctx context.Context) error {
 		parts = append(parts, "SELECT '"+raw.name+"' AS family, source, event_id, topic, partition, offset, record_time, cityHash64(source, event_id) AS hash FROM "+
 			raw.name+" WHERE received_at >= fromUnixTimestamp64Milli("+fmt.Sprint(r.cutoff.UnixMilli())+")")
 		if raw.counted {
-			counted = append(counted, quote(raw.name))
+			counted = append(counted, warehouse.Quote(raw.name))
 		}
 	}
 	if len(parts) == 0 {

@@ -25,14 +25,12 @@ func (r *run) readGivenUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading topic_incarnations: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var tp TopicPartition
 		var incarnation uint32
-		if err := rows.Scan(&tp.Topic, &tp.Partition, &incarnation); err != nil {
-			return err
-		}
+		err := rows.Scan(&tp.Topic, &tp.Partition, &incarnation)
 		r.newest[tp] = incarnation
-		return nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("reading topic_incarnations: %w", err)
@@ -51,7 +49,7 @@ func (r *run) givenUp(tp TopicPartition) bool {
 func (r *run) live() string {
 	var parts []string
 	for _, tp := range slices.SortedFunc(maps.Keys(r.newest), TopicPartition.compare) {
-		name := quote(tp.Topic)
+		name := warehouse.Quote(tp.Topic)
 		parts = append(parts, fmt.Sprintf("NOT (partition = %d AND (topic = %s OR startsWith(topic, concat(%[2]s, '@')) AND toUInt32OrZero(splitByChar('@', toString(topic))[2]) < %d))", tp.Partition, name, r.newest[tp]))
 	}
 	return strings.Join(append(parts, "1"), " AND ")
@@ -63,7 +61,7 @@ func (r *run) lastRange(ctx context.Context, tp TopicPartition, e extent) (first
 	var parts []string
 	for _, raw := range r.catalog.raw {
 		_, last := raw.bounds()
-		parts = append(parts, fmt.Sprintf("SELECT %s AS last, received_at FROM %s WHERE topic = %s AND partition = %d", last, raw.name, quote(tp.Topic), tp.Partition))
+		parts = append(parts, fmt.Sprintf("SELECT %s AS last, received_at FROM %s WHERE topic = %s AND partition = %d", last, raw.name, warehouse.Quote(tp.Topic), tp.Partition))
 	}
 	all := "(" + strings.Join(parts, " UNION ALL ") + ")"
 	first, err = r.count(ctx, "SELECT maxIf(last + 1, received_at != (SELECT argMax(received_at, last) FROM "+all+")) FROM "+all)
@@ -136,11 +134,12 @@ func (r *run) ends(ctx context.Context, queries []string) (map[TopicPartition]ui
 	if err != nil {
 		return nil, fmt.Errorf("reading the ends of partitions: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var tp TopicPartition
 		var end uint64
-		defer func() { ends[tp] = end }()
-		return rows.Scan(&tp.Topic, &tp.Partition, &end)
+		err := rows.Scan(&tp.Topic, &tp.Partition, &end)
+		ends[tp] = end
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the ends of partitions: %w", err)

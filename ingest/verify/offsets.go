@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
 )
 
 const (
@@ -147,7 +148,7 @@ func (r *run) extents(ctx context.Context, committed map[TopicPartition]int64) (
 	}
 	extents := map[TopicPartition]extent{}
 	r.settled = map[TopicPartition]uint64{}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var tp TopicPartition
 		var e extent
 		if err := rows.Scan(&tp.Topic, &tp.Partition, &e.first, &e.end, &e.rows); err != nil {
@@ -193,7 +194,7 @@ func perPartition(numbers map[TopicPartition]uint64) string {
 	}
 	var names, values []string
 	for _, tp := range slices.SortedFunc(maps.Keys(numbers), TopicPartition.compare) {
-		names = append(names, quote(fmt.Sprintf("%s %d", tp.Topic, tp.Partition)))
+		names = append(names, warehouse.Quote(fmt.Sprintf("%s %d", tp.Topic, tp.Partition)))
 		values = append(values, fmt.Sprint(numbers[tp]))
 	}
 	return "transform(concat(toString(topic), ' ', toString(partition)), [" + strings.Join(names, ", ") + "], CAST([" +
@@ -245,7 +246,7 @@ func (r *run) fill(ctx context.Context, buckets []bucket) error {
 	if err != nil {
 		return fmt.Errorf("counting offsets: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var k key
 		var n, distinct uint64
 		if err := rows.Scan(&k.Topic, &k.Partition, &k.number, &n, &distinct); err != nil {
@@ -265,7 +266,7 @@ func (r *run) fill(ctx context.Context, buckets []bucket) error {
 	if err != nil {
 		return fmt.Errorf("reading skipped ranges: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var k key
 		if err := rows.Scan(&k.Topic, &k.Partition, &k.number); err != nil {
 			return err
@@ -302,7 +303,7 @@ func (r *run) examine(ctx context.Context, b bucket, each func(Range)) error {
 	if err != nil {
 		return fmt.Errorf("looking for missing and doubled offsets: %w", err)
 	}
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var f, l, next uint64
 		var source, before string
 		var at time.Time

@@ -154,7 +154,7 @@ func (r *run) begin(ctx context.Context, t target) (*correction, error) {
 	if err := r.scratch.make(ctx, c.table, "CREATE TABLE "+c.table+" AS "+t.name); err != nil {
 		return nil, err
 	}
-	names, err := ours(ctx, r.client, "match(name, '^"+rebuildPrefix+t.name+"_[a-z0-9]{12}$') AND name != "+quote(c.table))
+	names, err := ours(ctx, r.client, "match(name, '^"+rebuildPrefix+t.name+"_[a-z0-9]{12}$') AND name != "+warehouse.Quote(c.table))
 	if err != nil {
 		return nil, fmt.Errorf("looking for other rebuilds of %s: %w", t.name, err)
 	}
@@ -167,7 +167,7 @@ func (r *run) rival(ctx context.Context, corrections map[string]*correction, err
 		if !slices.Contains(r.scratch.names, c.table) {
 			continue // done
 		}
-		left, lookErr := ours(ctx, r.client, "name = "+quote(c.table))
+		left, lookErr := ours(ctx, r.client, "name = "+warehouse.Quote(c.table))
 		if lookErr == nil && len(left) == 0 {
 			return fmt.Errorf("another rebuild of %s has begun, and this one has ended before changing it: %w", name, err)
 		}
@@ -183,7 +183,10 @@ func (c *correction) take(ctx context.Context, found comparison) error {
 			continue
 		}
 		value := fmt.Sprintf("if(partial, greatest(expected_%[1]s - stored_%[1]s, 0), expected_%[1]s - stored_%[1]s)", v.name)
-		if v.function() == "max" {
+		switch v.function() {
+		case "sumMap": // each of its numbers is a sum
+			value = fmt.Sprintf("mapFilter((k, n) -> n > 0 OR n < 0 AND NOT partial, mapSubtract(expected_%[1]s, stored_%[1]s))", v.name)
+		case "max":
 			value = fmt.Sprintf("if(expected_%[1]s > stored_%[1]s, expected_%[1]s, defaultValueOfArgumentType(expected_%[1]s))", v.name)
 		}
 		columns, values = append(columns, v.name), append(values, value)
@@ -227,7 +230,7 @@ func (c *correction) takeLower(ctx context.Context, column, query string) error 
 		return fmt.Errorf("looking for what is too great: %w", err)
 	}
 	found := c.lower[column]
-	err = scanAll(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var key string
 		var should uint64
 		if err := rows.Scan(&key, &should); err != nil {
@@ -261,14 +264,11 @@ func (c *correction) takeStates(ctx context.Context, found string) error {
 	if err != nil {
 		return fmt.Errorf("looking for what nothing supports: %w", err)
 	}
-	err = scanAll(rows, func() error {
-		var tuple string
-		defer func() { c.remove = append(c.remove, tuple) }()
-		return rows.Scan(&tuple)
-	})
+	remove, err := warehouse.Collect(rows, func(tuple *string) error { return rows.Scan(tuple) })
 	if err != nil {
 		return fmt.Errorf("looking for what nothing supports: %w", err)
 	}
+	c.remove = append(c.remove, remove...) // to those of other months
 	return c.limit(len(c.remove))
 }
 
@@ -332,24 +332,21 @@ func (c *correction) attach(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the parts of what is lacking: %w", err)
 	}
-	var partitions []string
-	err = scanAll(rows, func() error {
-		var id string
+	partitions, err := warehouse.Collect(rows, func(id *string) error {
 		var parts uint64
-		if err := rows.Scan(&id, &parts); err != nil {
+		if err := rows.Scan(id, &parts); err != nil {
 			return err
 		}
 		if parts != 1 {
-			return fmt.Errorf("partition %s of %s is in %d parts", id, c.table, parts)
+			return fmt.Errorf("partition %s of %s is in %d parts", *id, c.table, parts)
 		}
-		partitions = append(partitions, id)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the parts of what is lacking: %w", err)
 	}
 	for _, id := range partitions {
-		if err := c.run.exec(ctx, "ALTER TABLE "+c.target.name+" ATTACH PARTITION ID "+quote(id)+" FROM "+c.table); err != nil {
+		if err := c.run.exec(ctx, "ALTER TABLE "+c.target.name+" ATTACH PARTITION ID "+warehouse.Quote(id)+" FROM "+c.table); err != nil {
 			return fmt.Errorf("adding what is lacking: %w", err)
 		}
 	}
@@ -360,7 +357,7 @@ func (c *correction) attach(ctx context.Context) error {
 func (c *correction) lowerRows(ctx context.Context, column, kind string, keys []string, should map[string]uint64) error {
 	texts, numbers := make([]string, len(keys)), make([]string, len(keys))
 	for i, key := range keys {
-		texts[i], numbers[i] = quote(key), fmt.Sprint(should[key])
+		texts[i], numbers[i] = warehouse.Quote(key), fmt.Sprint(should[key])
 	}
 	key, list := "toString(tuple("+strings.Join(c.target.keys(), ", ")+"))", "["+strings.Join(texts, ", ")+"]"
 	value := fmt.Sprintf("transform(%s, %s, CAST([%s], 'Array(UInt64)'), toUInt64(0))", key, list, strings.Join(numbers, ", "))

@@ -44,17 +44,12 @@ func newScratch(ctx context.Context, client *warehouse.Client) (*scratch, error)
 func random() string { return strings.ToLower(rand.Text()[:12]) }
 
 // ours lists tables that a run of verify has made, of those that the condition on system.tables admits.
-func ours(ctx context.Context, client *warehouse.Client, which string) (names []string, err error) {
-	rows, err := client.Conn().Query(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = "+quote(scratchComment)+" AND "+which)
+func ours(ctx context.Context, client *warehouse.Client, which string) ([]string, error) {
+	rows, err := client.Conn().Query(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = "+warehouse.Quote(scratchComment)+" AND "+which)
 	if err != nil {
 		return nil, err
 	}
-	err = scanAll(rows, func() error {
-		var name string
-		defer func() { names = append(names, name) }()
-		return rows.Scan(&name)
-	})
-	return names, err
+	return warehouse.Collect(rows, func(name *string) error { return rows.Scan(name) })
 }
 
 // unmerged are the settings of a table whose parts are not worth merging.
@@ -99,7 +94,7 @@ func (s *scratch) name(table, purpose string) string {
 
 func (s *scratch) make(ctx context.Context, name, statement string) error {
 	s.names = append(s.names, name) // before, as an error does not say that there is no table
-	if err := s.client.Conn().Exec(ctx, statement+" COMMENT "+quote(scratchComment)); err != nil {
+	if err := s.client.Conn().Exec(ctx, statement+" COMMENT "+warehouse.Quote(scratchComment)); err != nil {
 		return fmt.Errorf("making a working table: %w", err)
 	}
 	return nil

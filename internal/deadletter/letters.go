@@ -158,12 +158,7 @@ func (l *Letters) page(ctx context.Context, s Selection, limit int, after string
 	if err != nil {
 		return nil, "", fmt.Errorf("reading dead_letters: %w", err)
 	}
-	err = scanRows(rows, func() error {
-		letter, err := scanLetter(rows)
-		letters = append(letters, letter)
-		return err
-	})
-	if err != nil {
+	if letters, err = warehouse.Collect(rows, func(letter *Letter) error { return scanLetter(rows, letter) }); err != nil {
 		return nil, "", fmt.Errorf("reading dead_letters: %w", err)
 	}
 	if len(letters) > limit {
@@ -182,19 +177,18 @@ func (l *Letters) page(ctx context.Context, s Selection, limit int, after string
 	return letters, next, nil
 }
 
-func scanLetter(rows driver.Rows) (Letter, error) {
-	var letter Letter
+func scanLetter(rows driver.Rows, letter *Letter) error {
 	var partition uint32
 	var offset uint64
 	var sum string
 	if err := rows.Scan(&letter.Place.Topic, &partition, &offset, &letter.ReceivedAt, &letter.RecordTime, &letter.Reason, &letter.Field,
 		&letter.Type, &letter.Source, &letter.Size, &sum); err != nil {
-		return letter, err
+		return err
 	}
 	letter.Place.Partition, letter.Place.Offset = int32(partition), int64(offset)
 	letter.ReceivedAt, letter.RecordTime = letter.ReceivedAt.In(reference.TimeZone()), letter.RecordTime.In(reference.TimeZone())
 	letter.hash, letter.Withheld = hashText(sum)
-	return letter, nil
+	return nil
 }
 
 // hashText is a column sha256 in hexadecimal; zeros say that the payload is withheld.
@@ -232,7 +226,7 @@ func (l *Letters) attempts(ctx context.Context, letters []Letter) (map[event.Pla
 		return nil, fmt.Errorf("reading dead_letter_replays: %w", err)
 	}
 	found := map[event.Place][]Attempt{}
-	err = scanRows(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var origin event.Place
 		var a Attempt
 		var partition uint32
@@ -269,15 +263,4 @@ func withPlaces(ctx context.Context, name string, places []event.Place) (context
 		}
 	}
 	return clickhouse.Context(ctx, clickhouse.WithExternalTable(table)), nil
-}
-
-// scanRows calls scan for each row and closes rows.
-func scanRows(rows driver.Rows, scan func() error) error {
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := scan(); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

@@ -17,6 +17,7 @@ import (
 
 	"ioc.local/ingest/event"
 	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
 )
 
 // The bounds of a replay.
@@ -438,11 +439,12 @@ func (r *replay) there(ctx context.Context, lot []*wanted) (map[identity]string,
 		return nil, fmt.Errorf("looking for events that are there already: %w", err)
 	}
 	found := map[identity]string{}
-	err = scanRows(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var i identity
 		var place string
-		defer func() { found[i] = place }()
-		return rows.Scan(&i.source, &i.id, &place)
+		err := rows.Scan(&i.source, &i.id, &place)
+		found[i] = place
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for events that are there already: %w", err)

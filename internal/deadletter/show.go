@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"ioc.local/ingest/event"
+	"ioc.local/internal/warehouse"
 )
 
 // ErrNoLetter says that no record was rejected at a place.
@@ -99,10 +100,11 @@ func (l *Letters) origin(ctx context.Context, place event.Place) (event.Place, e
 		return place, fmt.Errorf("reading dead_letter_replays: %w", err)
 	}
 	origin := place
-	err = scanRows(rows, func() error {
+	err = warehouse.Each(rows, func() error {
 		var offset uint64
-		defer func() { origin.Offset = int64(offset) }()
-		return rows.Scan(&origin.Topic, &offset)
+		err := rows.Scan(&origin.Topic, &offset)
+		origin.Offset = int64(offset)
+		return err
 	})
 	if err != nil {
 		return place, fmt.Errorf("reading dead_letter_replays: %w", err)

@@ -33,12 +33,15 @@ type Event struct {
 	ID, Source           string
 	Province, Province63 string
 	Agency, Service      string
-	// Level, Channel and Portal are the codes of their enumerations; 0 is unknown.
-	Level, Channel, Portal int8
-	DueAt                  int64
+	Procedure            string
+	// Level, Channel, Portal and Form (of the result) are the codes of their enumerations; 0 is unknown.
+	Level, Channel, Portal, Form int8
+	DueAt                        int64
 	// Limit is the legal time limit in LimitUnit.
 	Limit     uint16
 	LimitUnit LimitUnit
+	// Facts are what the event says beside the status.
+	Facts Facts
 	// Voided says that an event.void names the event: nothing is read from it any more.
 	Voided bool
 }
@@ -70,6 +73,8 @@ type State struct {
 	// Ended and EndStatus are the end of handling (rule 4).
 	Ended     int64
 	EndStatus uint8
+	// Closed is the first moment at which there was an end; one that is preferred may have come later.
+	Closed int64
 	// Saved is the first status 9 or 10 of an online dossier that saves (rule 6).
 	Saved int64
 	// Due is the due time (rule 5).
@@ -79,10 +84,14 @@ type State struct {
 	// Supplements counts supplement requests; SupplementMillis is the time of those that were answered.
 	Supplements      uint16
 	SupplementMillis int64
-	// Province to Portal come from the acceptance event, else the earliest event that has them (rule 2).
-	Province, Province63   string
-	Agency, Service        string
-	Level, Channel, Portal int8
+	// Province to Form come from the acceptance event, else the earliest event that has them (rule 2).
+	Province, Province63         string
+	Agency, Service, Procedure   string
+	Level, Channel, Portal, Form int8
+	// Formed is the time of the event that said the form of the result.
+	Formed int64
+	// Moments are when facts that are counted beside the status became true.
+	Moments Moments
 	// Latest is the time of the newest event; 0 when all are voided.
 	Latest int64
 }
@@ -134,9 +143,13 @@ func (e *Evaluator) State(events []Event) State {
 		s.Due = e.addLimit(s.Accepted, limit, unit)
 	}
 	ends := e.end(&s)
+	if len(ends) > 0 {
+		s.Closed = ends[0]
+	}
 	e.supplements(&s)
 	s.Overdue = e.overdue(&s, ends)
 	s.Saved = e.saved(&s)
+	e.moments(&s, events)
 	return s
 }
 
@@ -173,8 +186,11 @@ func (s *State) describe(events []Event, acceptance int) (limit uint16, unit Lim
 		if s.Province == "" && event.Province != "" {
 			s.Province, s.Province63 = event.Province, event.Province63
 		}
-		s.Agency, s.Service = cmp.Or(s.Agency, event.Agency), cmp.Or(s.Service, event.Service)
+		s.Agency, s.Service, s.Procedure = cmp.Or(s.Agency, event.Agency), cmp.Or(s.Service, event.Service), cmp.Or(s.Procedure, event.Procedure)
 		s.Level, s.Channel, s.Portal = cmp.Or(s.Level, event.Level), cmp.Or(s.Channel, event.Channel), cmp.Or(s.Portal, event.Portal)
+		if s.Form == 0 && event.Form != 0 {
+			s.Form, s.Formed = event.Form, event.At
+		}
 		s.Due = cmp.Or(s.Due, event.DueAt)
 		if limit == 0 && event.Limit > 0 {
 			limit, unit = event.Limit, event.LimitUnit

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/goleak"
 
@@ -173,8 +174,8 @@ func newWorld(t *testing.T) *world {
 	db := enginetest.Start(t)
 	w := &world{T: t, direct: db.Client, engine: db.Engine, proxy: faultproxy.Start(t, db.Engine.Addr)}
 	w.exec("CREATE TABLE numbers (n UInt64, text String) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
-	cfg := warehouse.DefaultClientConfig()
-	cfg.Addr, cfg.Database, cfg.Username, cfg.Password = []string{w.proxy.Addr()}, db.Database, db.Engine.Username(), db.Engine.Password()
+	cfg := db.ClientConfig()
+	cfg.Addr = []string{w.proxy.Addr()}
 	var err error
 	if w.through, err = warehouse.Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)
@@ -199,8 +200,22 @@ func (w *world) rows() uint64 {
 	return n
 }
 
-// insert sends 1000 rows of 100 bytes through the proxy.
-func (w *world) insert(timeout time.Duration) error {
+// senders insert 1000 rows of 100 bytes through the proxy: by the driver, and as ingestion sends its blocks.
+var senders = map[string]func(w *world, timeout time.Duration) error{"driver": (*world).insertRows, "block": (*world).insertBlock}
+
+func (w *world) insertBlock(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(w.Context(), timeout)
+	defer cancel()
+	var numbers proto.ColUInt64
+	var texts proto.ColStr
+	for n := range uint64(1000) {
+		numbers.Append(n)
+		texts.Append(strings.Repeat("x", 100))
+	}
+	return w.through.Insert(ctx, "numbers", proto.Input{{Name: "n", Data: numbers}, {Name: "text", Data: texts}}, "token")
+}
+
+func (w *world) insertRows(timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(w.Context(), timeout)
 	defer cancel()
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(warehouse.InsertSettings("token")))
@@ -215,6 +230,13 @@ func (w *world) insert(timeout time.Duration) error {
 		}
 	}
 	return batch.Send()
+}
+
+// runs runs a test with each sender.
+func runs(t *testing.T, name string, test func(t *testing.T, insert func(*world, time.Duration) error)) {
+	for sender, insert := range senders {
+		t.Run(name+"-"+sender, func(t *testing.T) { test(t, insert) })
+	}
 }
 
 // TestInsertSteps lets an insert fail at every step, and says what the server made of it.
@@ -240,11 +262,11 @@ func TestInsertSteps(t *testing.T) {
 		{faultproxy.Answer, 0, faultproxy.Close, all},
 		{faultproxy.Answer, 0, faultproxy.Fail, all},
 	} {
-		t.Run(fmt.Sprintf("%s-%d-%s", test.step, test.after, test.action), func(t *testing.T) {
+		runs(t, fmt.Sprintf("%s-%d-%s", test.step, test.after, test.action), func(t *testing.T, insert func(*world, time.Duration) error) {
 			w := newWorld(t)
 			pid := w.engine.PID()
 			struck := w.proxy.Add(faultproxy.Fault{Step: test.step, After: test.after, Action: test.action, Code: 241, Statement: "INSERT INTO numbers"})
-			err := w.insert(30 * time.Second)
+			err := insert(w, 30*time.Second)
 			if err == nil {
 				t.Fatal("the insert succeeded")
 			}
@@ -260,7 +282,10 @@ func TestInsertSteps(t *testing.T) {
 			if got := w.rows(); test.rows != unknown && got != uint64(test.rows) {
 				t.Errorf("%d rows after the fault, want %d", got, test.rows)
 			}
-			if err := w.insert(30 * time.Second); err != nil {
+			if test.action != faultproxy.Fail && !warehouse.Retryable(err) {
+				t.Errorf("%v is not retryable", err)
+			}
+			if err := insert(w, 30*time.Second); err != nil {
 				t.Fatalf("again: %v", err)
 			}
 			if got := w.rows(); got != all {
@@ -277,15 +302,15 @@ func TestInsertSteps(t *testing.T) {
 // there by another connection.
 func TestHeldInsertLandsLate(t *testing.T) {
 	for _, step := range []faultproxy.Step{faultproxy.Data, faultproxy.End, faultproxy.Answer} {
-		t.Run(step.String(), func(t *testing.T) {
+		runs(t, step.String(), func(t *testing.T, insert func(*world, time.Duration) error) {
 			w := newWorld(t)
 			struck := w.proxy.Add(faultproxy.Fault{Step: step, Action: faultproxy.Hold})
-			if err := w.insert(time.Second); err == nil {
-				t.Fatal("the insert succeeded")
+			if err := insert(w, time.Second); !warehouse.Retryable(err) {
+				t.Fatalf("the insert ends with %v", err)
 			}
 			<-struck
 			w.exec("ALTER TABLE numbers MODIFY SETTING non_replicated_deduplication_window = 0") // both are to be seen
-			if err := w.insert(30 * time.Second); err != nil {
+			if err := insert(w, 30*time.Second); err != nil {
 				t.Fatal(err)
 			}
 			w.proxy.Release()

@@ -15,10 +15,13 @@ const (
 	packetData  = 2
 )
 
-// endMark is the empty block that ends a statement, and the rows of an insert.
-var endMark = []byte{packetData, 0, 1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0}
+// endMarks are the empty block that ends a statement, and the rows of an insert, as clickhouse-go and ch-go write it. They
+// are of the same length.
+var endMarks = [...][]byte{{packetData, 0, 1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0}, {packetData, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0}}
 
-// revision is the revision of the protocol that clickhouse-go speaks at most; servers that tests use know it.
+const endLength = 12
+
+// revision is the revision of the protocol that both clients speak at most; servers that tests use know it.
 const revision = 54460
 
 // maxStatement bounds what is remembered of a statement.
@@ -42,7 +45,7 @@ const (
 type native struct {
 	phase     phase
 	statement []byte
-	tail      []byte // the last bytes from the client, as many as endMark has
+	tail      []byte // the last bytes from the client, as many as an end mark has
 	fault     *armed // what strikes within the step under way
 	left      int64  // how many bytes before
 	ended     bool   // the step End has been
@@ -115,10 +118,10 @@ func (n *native) enter(fault *armed) {
 
 // end splits the mark off that ends what the client has to say, if the chunk brings it.
 func (n *native) end(chunk []byte) (body, mark []byte) {
-	last := append(n.tail, chunk[max(0, len(chunk)-len(endMark)):]...)
-	last = last[max(0, len(last)-len(endMark)):]
-	if bytes.Equal(last, endMark) {
-		at := max(0, len(chunk)-len(endMark))
+	last := append(n.tail, chunk[max(0, len(chunk)-endLength):]...)
+	last = last[max(0, len(last)-endLength):]
+	if bytes.Equal(last, endMarks[0]) || bytes.Equal(last, endMarks[1]) {
+		at := max(0, len(chunk)-endLength)
 		return chunk[:at], chunk[at:]
 	}
 	n.tail = bytes.Clone(last)

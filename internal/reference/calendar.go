@@ -113,6 +113,22 @@ func (c *Calendar) Days(from, to time.Time) []CalendarDay {
 	return days
 }
 
+// WorkingTime is how much of the time from one moment to another falls on working days, each of 24 hours, as the same clock
+// time n working days later is n of them away; negative when to is before from.
+func (c *Calendar) WorkingTime(from, to time.Time) time.Duration {
+	return c.worked(to) - c.worked(from)
+}
+
+// worked is the time on working days from the start to the moment.
+func (c *Calendar) worked(t time.Time) time.Duration {
+	d := dayOf(t)
+	worked := time.Duration(c.count(d-1)) * 24 * time.Hour
+	if c.working(d) {
+		worked += t.Sub(d.midnight())
+	}
+	return worked
+}
+
 // count is the number of working days from the start through d, negative before the start.
 func (c *Calendar) count(d day) int {
 	return workedThrough(c.off, d) - workedThrough(c.off, c.start-1)

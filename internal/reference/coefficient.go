@@ -27,7 +27,29 @@ type Coefficient struct {
 	Confidence     string
 	Line           int // Line in the file.
 
+	// VNDPerHour is the value of an hour; nil where the file does not give it. Offline and Online are the components of the
+	// citizen's costs, which add up to them; nil where the file gives none.
+	VNDPerHour      *int64
+	Offline, Online *Components
+
 	components string // canonical text of the component columns, part of the version
+}
+
+// Components are what the citizen's cost of one dossier is made of, at the counter or online. Those that the file does not
+// give are nil and count as 0.
+type Components struct {
+	Thousandths *int64 // Working time, in thousandths of an hour.
+	Transport   *int64 // VND, as those that follow.
+	Documents   *int64
+	Fee         *int64
+}
+
+// Labour is what the working time costs, in VND, at so many VND an hour.
+func (c *Components) Labour(perHour *int64) int64 {
+	if c == nil || c.Thousandths == nil || perHour == nil {
+		return 0
+	}
+	return *c.Thousandths * *perHour / 1000 // a whole number: checkComponents refuses others
 }
 
 // Saving is what handling one dossier online instead of at the counter saves, in VND; it can be negative.
@@ -124,6 +146,13 @@ func parseCoefficient(r *row) Coefficient {
 	r.check("valid_to", c.ValidTo.IsZero() || !c.ValidTo.Before(c.ValidFrom), "valid_to is before valid_from")
 	offline := checkComponents(r, "offline", c.CitizenOffline)
 	online := checkComponents(r, "online", c.CitizenOnline)
+	if r.err == nil && (offline != "" || online != "") {
+		c.Offline, c.Online = r.components("offline"), r.components("online")
+		if r.optional("vnd_per_hour") != "" {
+			perHour := r.integer("vnd_per_hour", 0, maxVND)
+			c.VNDPerHour = &perHour
+		}
+	}
 	if offline != "" || online != "" {
 		c.components = offline + "|" + online
 	}
@@ -169,6 +198,26 @@ func checkComponents(r *row, side string, total int64) string {
 	sum := labour/1000 + parts[1] + parts[2] + parts[3]
 	r.check("citizen_"+side+"_vnd", sum == total, "citizen_%s_vnd is %d, its components add up to %d", side, total, sum)
 	return fmt.Sprint(perHour, parts)
+}
+
+// components reads those of one side that are given; nil where none is.
+func (r *row) components(side string) *Components {
+	given := func(name string, read func(column string) int64) *int64 {
+		column := name + side
+		if r.optional(column) == "" {
+			return nil
+		}
+		n := read(column)
+		return &n
+	}
+	amount := func(column string) int64 { return r.integer(column, 0, maxVND) }
+	c := Components{
+		Thousandths: given("hours_", r.thousandths), Transport: given("transport_", amount), Documents: given("documents_", amount), Fee: given("fee_", amount),
+	}
+	if c == (Components{}) {
+		return nil
+	}
+	return &c
 }
 
 // thousandths reads hours with at most three decimals, so that money stays exact.

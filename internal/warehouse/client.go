@@ -33,7 +33,7 @@ type ClientConfig struct {
 	DialTimeout time.Duration
 	// ReadTimeout bounds the wait for the next bytes of an answer.
 	ReadTimeout time.Duration
-	// MaxOpenConns bounds the connections, and with them the statements at once.
+	// MaxOpenConns bounds the connections, and with them the statements at once. Those of Insert are counted for themselves.
 	MaxOpenConns int
 }
 
@@ -55,12 +55,15 @@ func (c ClientConfig) MarshalText() ([]byte, error) { return []byte(c.String()),
 
 // Client is a pool of native connections. Its methods may be called from any goroutine.
 type Client struct {
-	conn driver.Conn
-	cfg  ClientConfig
-	// dials counts connections; loaded is how many there were when all views behind a table were seen, by table. See
-	// PrepareInsert.
-	dials  atomic.Uint64
-	loaded sync.Map
+	conn    driver.Conn
+	inserts *inserts
+	cfg     ClientConfig
+	// dials counts connections; seen is how many there were when all views behind a table were seen, by table. See
+	// whileViewsStand.
+	dials atomic.Uint64
+	seen  sync.Map
+	// leaving are connections that hang up.
+	leaving departures
 }
 
 // Open makes the pool and waits for the server's answer to a ping, at most until ctx ends. A server
@@ -78,8 +81,10 @@ func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
 		method = clickhouse.CompressionNone
 	}
 	c := &Client{cfg: cfg}
-	dialer := net.Dialer{Timeout: cfg.DialTimeout}
 	var err error
+	if c.inserts, err = c.newInserts(); err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", cfg, err)
+	}
 	c.conn, err = clickhouse.Open(&clickhouse.Options{
 		Addr:            cfg.Addr,
 		Auth:            clickhouse.Auth{Database: cfg.Database, Username: cfg.Username, Password: cfg.Password},
@@ -90,22 +95,32 @@ func Open(ctx context.Context, cfg ClientConfig) (*Client, error) {
 		MaxIdleConns:    cfg.MaxOpenConns,
 		ConnMaxLifetime: time.Hour,
 		DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
-			// Like the driver's own dialing, each address has its whole time: ctx is for all of them together.
-			conn, err := dialer.DialContext(context.WithoutCancel(ctx), "tcp", addr)
-			if err == nil {
-				c.dials.Add(1)
+			conn, err := c.dial(ctx, addr)
+			if err != nil {
+				return nil, err
 			}
-			return conn, err
+			return conn, nil
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", cfg, err)
 	}
 	if err := c.conn.Ping(ctx); err != nil {
-		c.conn.Close()
+		_ = c.Close()
 		return nil, fmt.Errorf("connecting to %s: %w", cfg, err)
 	}
 	return c, nil
+}
+
+// dial makes a connection. Like the driver's own dialing, each address has its whole time: ctx is for all of them together.
+func (c *Client) dial(ctx context.Context, addr string) (*lingeringConn, error) {
+	dialer := net.Dialer{Timeout: c.cfg.DialTimeout}
+	conn, err := dialer.DialContext(context.WithoutCancel(ctx), "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c.dials.Add(1)
+	return &lingeringConn{TCPConn: conn.(*net.TCPConn), leaving: &c.leaving}, nil
 }
 
 // Conn returns the pool, for queries and batches.
@@ -114,8 +129,11 @@ func (c *Client) Conn() driver.Conn { return c.conn }
 // String describes the client without the password.
 func (c *Client) String() string { return c.cfg.String() }
 
-// Close closes every connection.
+// Close waits for inserts under way, closes every connection that no query of Conn uses, and waits for the server to do so
+// too, though no longer than hangUpTime. The others are closed when their queries end.
 func (c *Client) Close() error {
+	defer c.leaving.wait()
+	c.inserts.Close()
 	if err := c.conn.Close(); err != nil {
 		return fmt.Errorf("closing connections to %s: %w", c.cfg, err)
 	}

@@ -50,14 +50,14 @@ func (d Disks) Collect(samples chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	defer rows.Close()
-	for rows.Next() {
+	_ = Each(rows, func() error {
 		var name string
 		var free, size uint64
-		if rows.Scan(&name, &free, &size) != nil {
-			return
+		if err := rows.Scan(&name, &free, &size); err != nil {
+			return err
 		}
 		samples <- prometheus.MustNewConstMetric(diskFree, prometheus.GaugeValue, float64(free), name)
 		samples <- prometheus.MustNewConstMetric(diskSize, prometheus.GaugeValue, float64(size), name)
-	}
+		return nil
+	})
 }

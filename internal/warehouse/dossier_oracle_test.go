@@ -35,11 +35,13 @@ type dossierEvent struct {
 	status               uint8 // 0 on events that are not status events
 	province, province63 string
 	agency, service      string
+	procedure            string
 	level, channel       int8
-	portal               int8
+	portal, form         int8
 	due                  int64
 	limit                uint16
 	unit                 int8
+	said                 said
 	// void makes the event no event of a dossier, but a void of its source's event of this id.
 	void string
 }
@@ -132,6 +134,14 @@ func (o *oracle) level() int8 {
 
 func (o *oracle) portal() int8 {
 	return o.describing(func(e dossierEvent) bool { return e.portal != 0 }).portal
+}
+
+func (o *oracle) procedure() string {
+	return o.describing(func(e dossierEvent) bool { return e.procedure != "" }).procedure
+}
+
+func (o *oracle) form() int8 {
+	return o.describing(func(e dossierEvent) bool { return e.form != 0 }).form
 }
 
 func (o *oracle) channel() int8 {
@@ -264,7 +274,8 @@ func (o *oracle) state() dossierRow {
 		RegisteredOn: o.all[0].registeredOn, Subject: o.all[0].subject,
 		AcceptedAt: o.acceptedAt(), SavedAt: o.savedAt(), DueAt: o.due(),
 		Supplements: uint16(len(requests(o.steps))), SupplementMS: o.supplementTime(),
-		Agency: o.agency(), Service: o.service(), Level: o.level(), Channel: o.channel(), Portal: o.portal(),
+		Agency: o.agency(), Service: o.service(), Procedure: o.procedure(), Level: o.level(), Channel: o.channel(), Portal: o.portal(), Form: o.form(),
+		Moments: o.happened(),
 	}
 	if len(o.events) > 0 {
 		row.Latest = o.events[len(o.events)-1].time

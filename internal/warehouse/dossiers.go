@@ -47,15 +47,42 @@ func voids(which string) string {
 // of the range at hand; voids are bounded like events.
 func dossierEvents(fresh, bound, which string) string {
 	return `SELECT registered_on, subject, toUnixTimestamp64Milli(occurred_at), status, event_id, source,
-		province, province63, agency_code, service_id, toInt8(service_level), toInt8(channel), toInt8(portal),
-		toUnixTimestamp64Milli(due_at), statutory_limit, toInt8(limit_unit), toBool(` + fresh + `),
+		province, province63, agency_code, service_id,
+		if(match(procedure_code, '^[123][.][0-9]{6}[.]'), substring(procedure_code, 1, 8), procedure_code), toInt8(service_level), toInt8(channel), toInt8(portal), toInt8(result_form),
+		toUnixTimestamp64Milli(due_at), statutory_limit, toInt8(limit_unit), ` + factsSQL() + `, toBool(` + fresh + `),
 		toBool((source, event_id) IN (` + voids(bound+" AND NOT ("+fresh+")") + `)),
 		toBool((source, event_id) IN (` + voids(bound) + `))
 	FROM dossier_events WHERE ` + which + " AND " + bound + ` ORDER BY registered_on, subject`
 }
 
 const dossierColumns = `registered_on, subject, sign, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at,
-	supplements, supplement_ms, province, province63, agency_code, service_id, service_level, channel, portal, topic, partition, position, latest`
+	supplements, supplement_ms, province, province63, agency_code, service_id, procedure_code, service_level, channel, portal, result_form,
+	formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at,
+	unsynced_at, disliked_at, topic, partition, position, latest`
+
+// factsSQL is the facts that an event says, as dossier.Facts.
+func factsSQL() string {
+	facts := []struct {
+		fact dossier.Facts
+		sql  string
+	}{
+		{dossier.ComponentFile, "doc_kind = 'component' AND has_file = 'yes'"},
+		{dossier.ResultFile, "doc_kind = 'result' AND has_file = 'yes'"},
+		{dossier.ReusedComponent, "doc_kind = 'component' AND reused = 'yes'"},
+		{dossier.StoreComponent, "doc_kind = 'component' AND from_national_store = 'yes'"},
+		{dossier.PopulationData, "vneid_authenticated = 'yes' OR doc_kind = 'component' AND source_db = 'popdb'"},
+		{dossier.Fee, "payment_state != 'none' AND if(fee_total_vnd >= 0, fee_total_vnd, amount_vnd) > 0"},
+		{dossier.PaidOnline, "payment_state IN ('paid', 'refunded') AND paid_online IN (1, 2)"},
+		{dossier.SyncedOnTime, "sync_on_time = 'yes'"},
+		{dossier.SyncedLate, "sync_on_time = 'no'"},
+		{dossier.Dislike, "likes = -1"},
+	}
+	terms := make([]string, len(facts))
+	for i, f := range facts {
+		terms[i] = fmt.Sprintf("if(%s, %d, 0)", f.sql, f.fact)
+	}
+	return "toUInt16(" + strings.Join(terms, " + ") + ")"
+}
 
 // ApplyDossiers adds the range's effect on the state of its dossiers to dossier_state and the cubes: each
 // dossier is evaluated without and with the events of the range, and the difference is inserted. The raw
@@ -98,7 +125,7 @@ type appender interface{ Append(values ...any) error }
 // changes computes the rows of dossier_changes of a range, and appends them to what open gives. It reports whether there
 // are any.
 func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func() (appender, error)) (bool, error) {
-	mine := fmt.Sprintf("topic = %s AND partition = %d", quote(t.Topic), t.Partition)
+	mine := fmt.Sprintf("topic = %s AND partition = %d", Quote(t.Topic), t.Partition)
 	fresh := fmt.Sprintf("%s AND offset >= %d", mine, t.First)
 	var newVoids string
 	if t.Registers {
@@ -173,26 +200,19 @@ func (t *TouchedDossiers) addVoided(ctx context.Context, client *Client, named s
 	if err != nil {
 		return fmt.Errorf("looking for the dossiers of voided events: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
 	// The slices belong to the caller.
 	t.RegisteredOn, t.Subjects = slices.Clone(t.RegisteredOn), slices.Clone(t.Subjects)
-	for rows.Next() {
+	err = Each(rows, func() error {
 		var day int32
 		var subject string
-		if err := rows.Scan(&day, &subject); err != nil {
-			return fmt.Errorf("looking for the dossiers of voided events: %w", err)
-		}
+		err := rows.Scan(&day, &subject)
 		t.RegisteredOn, t.Subjects = append(t.RegisteredOn, day), append(t.Subjects, subject)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("looking for the dossiers of voided events: %w", err)
 	}
 	return nil
-}
-
-// quote makes a SQL string literal.
-func quote(text string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
 // RecomputeDossiers evaluates the dossiers that the SQL condition which admits, from the raw events and voids whose
@@ -271,9 +291,10 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 		var key string
 		var e dossier.Event
 		var unit int8
+		var facts uint16
 		var fresh, voidedBefore, voided bool
-		if err := rows.Scan(&day, &key, &e.At, &e.Status, &e.ID, &e.Source, &e.Province, &e.Province63, &e.Agency, &e.Service,
-			&e.Level, &e.Channel, &e.Portal, &e.DueAt, &e.Limit, &unit, &fresh, &voidedBefore, &voided); err != nil {
+		if err := rows.Scan(&day, &key, &e.At, &e.Status, &e.ID, &e.Source, &e.Province, &e.Province63, &e.Agency, &e.Service, &e.Procedure,
+			&e.Level, &e.Channel, &e.Portal, &e.Form, &e.DueAt, &e.Limit, &unit, &facts, &fresh, &voidedBefore, &voided); err != nil {
 			return 0, fmt.Errorf("reading dossier events: %w", err)
 		}
 		if key != subject || !day.Equal(registeredOn) {
@@ -282,7 +303,7 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 			}
 			registeredOn, subject, earlier, all, changed = day, key, earlier[:0], all[:0], false
 		}
-		e.LimitUnit = dossier.LimitUnit(unit)
+		e.LimitUnit, e.Facts = dossier.LimitUnit(unit), dossier.Facts(facts)
 		e.Voided = voided
 		all = append(all, e)
 		if fresh {
@@ -308,9 +329,13 @@ type changeWriter struct {
 }
 
 func (w *changeWriter) append(registeredOn time.Time, subject string, sign int8, s *dossier.State) error {
+	m := &s.Moments
 	err := w.to.Append(registeredOn, subject, sign, s.Version, time.UnixMilli(s.Accepted), time.UnixMilli(s.Ended), s.EndStatus,
 		time.UnixMilli(s.Saved), time.UnixMilli(s.Due), time.UnixMilli(s.Overdue), s.Supplements, s.SupplementMillis,
-		s.Province, s.Province63, s.Agency, s.Service, s.Level, s.Channel, s.Portal, w.topic, w.partition, w.position, time.UnixMilli(s.Latest))
+		s.Province, s.Province63, s.Agency, s.Service, s.Procedure, s.Level, s.Channel, s.Portal, s.Form,
+		time.UnixMilli(s.Formed), time.UnixMilli(s.Closed), time.UnixMilli(m.Completed), time.UnixMilli(m.Supplemented), time.UnixMilli(m.Handled), m.WorkingDays, time.UnixMilli(m.Fee), time.UnixMilli(m.Paid),
+		time.UnixMilli(m.Result), time.UnixMilli(m.Digitised), time.UnixMilli(m.Reused), time.UnixMilli(m.Stored), time.UnixMilli(m.Population), time.UnixMilli(m.Synced),
+		time.UnixMilli(m.Unsynced), time.UnixMilli(m.Disliked), w.topic, w.partition, w.position, time.UnixMilli(s.Latest))
 	if err != nil {
 		return fmt.Errorf("encoding a dossier change: %w", err)
 	}

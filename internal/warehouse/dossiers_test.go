@@ -30,9 +30,11 @@ type dossierRow struct {
 	SupplementMS         int64
 	Province, Province63 string
 	Agency, Service      string
+	Procedure            string
 	Level, Channel       int8
-	Portal               int8
+	Portal, Form         int8
 	Latest               int64
+	Moments              moments
 }
 
 // log is where the events of a test are: in one partition of one topic, by offset.
@@ -71,7 +73,9 @@ func (w *world) load(spans ...span) {
 	w.t.Helper()
 	batch, err := w.db.Client.Conn().PrepareBatch(clickhouse.Context(w.t.Context(), clickhouse.WithSettings(warehouse.InsertSettings(""))),
 		`INSERT INTO dossier_events (registered_on, subject, occurred_at, type, source, event_id, province, province63, agency_code,
-			service_id, service_level, status, channel, portal, due_at, statutory_limit, limit_unit, received_at, record_time, topic, partition, offset)`)
+			service_id, procedure_code, service_level, status, channel, portal, result_form, due_at, statutory_limit, limit_unit, vneid_authenticated,
+			doc_kind, reused, from_national_store, source_db, has_file, payment_state, paid_online, amount_vnd, fee_total_vnd, likes, sync_on_time,
+			received_at, record_time, topic, partition, offset)`)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -88,8 +92,9 @@ func (w *world) load(spans ...span) {
 				kind = "dossier.document"
 			}
 			err := batch.Append(time.Unix(int64(e.registeredOn)*86400, 0).UTC(), e.subject, time.UnixMilli(e.time), kind, e.source, e.id,
-				e.province, e.province63, e.agency, e.service, e.level, e.status, e.channel, e.portal, time.UnixMilli(e.due), e.limit, e.unit,
-				time.Now(), time.Now(), s.topic, s.partition, uint64(s.first+i))
+				e.province, e.province63, e.agency, e.service, e.procedure, e.level, e.status, e.channel, e.portal, e.form, time.UnixMilli(e.due), e.limit, e.unit,
+				e.said.vneid, e.said.document, e.said.reused, e.said.store, e.said.database, e.said.file, e.said.payment, e.said.gateway, e.said.amount, e.said.fees,
+				e.said.like, e.said.sync, time.Now(), time.Now(), s.topic, s.partition, uint64(s.first+i))
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -142,7 +147,11 @@ func (w *world) mustApply(spans ...span) {
 
 const stateColumns = `toInt32(registered_on), subject, version, toUnixTimestamp64Milli(accepted_at), toUnixTimestamp64Milli(ended_at), end_status,
 	toUnixTimestamp64Milli(saved_at), toUnixTimestamp64Milli(due_at), toUnixTimestamp64Milli(overdue_at), supplements, supplement_ms,
-	province, province63, agency_code, service_id, toInt8(service_level), toInt8(channel), toInt8(portal), toUnixTimestamp64Milli(latest)`
+	province, province63, agency_code, service_id, procedure_code, toInt8(service_level), toInt8(channel), toInt8(portal), toInt8(result_form), toUnixTimestamp64Milli(latest),
+	[toUnixTimestamp64Milli(formed_at), toUnixTimestamp64Milli(closed_at), toUnixTimestamp64Milli(completed_at), toUnixTimestamp64Milli(supplemented_at), toUnixTimestamp64Milli(handled_at), toInt64(working_days),
+		toUnixTimestamp64Milli(fee_at), toUnixTimestamp64Milli(paid_at), toUnixTimestamp64Milli(result_at), toUnixTimestamp64Milli(digitised_at),
+		toUnixTimestamp64Milli(reused_at), toUnixTimestamp64Milli(stored_at), toUnixTimestamp64Milli(population_at), toUnixTimestamp64Milli(synced_at), toUnixTimestamp64Milli(unsynced_at),
+		toUnixTimestamp64Milli(disliked_at)]`
 
 // states reads dossier states by subject.
 func (w *world) states(from string) map[string]dossierRow {
@@ -155,11 +164,13 @@ func (w *world) states(from string) map[string]dossierRow {
 	found := map[string]dossierRow{}
 	for rows.Next() {
 		var r dossierRow
+		var m []int64
 		err := rows.Scan(&r.RegisteredOn, &r.Subject, &r.Version, &r.AcceptedAt, &r.EndedAt, &r.EndStatus, &r.SavedAt, &r.DueAt, &r.OverdueAt,
-			&r.Supplements, &r.SupplementMS, &r.Province, &r.Province63, &r.Agency, &r.Service, &r.Level, &r.Channel, &r.Portal, &r.Latest)
+			&r.Supplements, &r.SupplementMS, &r.Province, &r.Province63, &r.Agency, &r.Service, &r.Procedure, &r.Level, &r.Channel, &r.Portal, &r.Form, &r.Latest, &m)
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		r.Moments = moments(m)
 		if _, twice := found[r.Subject]; twice {
 			w.t.Errorf("dossier %s has two states", r.Subject)
 		}
@@ -175,7 +186,8 @@ func (w *world) states(from string) map[string]dossierRow {
 func (w *world) recompute(table string) {
 	w.t.Helper()
 	columns := strings.Join([]string{"registered_on, subject, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at, supplements, supplement_ms",
-		"province, province63, agency_code, service_id, service_level, channel, portal, latest"}, ", ")
+		"province, province63, agency_code, service_id, procedure_code, service_level, channel, portal, result_form",
+		"formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at, unsynced_at, disliked_at, latest"}, ", ")
 	execute := func(statement string) {
 		if err := w.db.Client.Conn().Exec(w.t.Context(), statement); err != nil {
 			w.t.Fatal(err)
@@ -252,9 +264,11 @@ func (w *world) check(dossiers [][]dossierEvent) {
 		w.t.Errorf("%d states of %d dossiers", len(got), len(dossiers))
 	}
 	wrong := 0
+	oracles := map[string]*oracle{}
 	for _, events := range dossiers {
 		o := newOracle(events, w.voided, w.data.Calendar())
 		row := got[events[0].subject]
+		oracles[row.Subject] = o
 		problem := o.compare(row)
 		if problem == "" {
 			continue
@@ -269,6 +283,8 @@ func (w *world) check(dossiers [][]dossierEvent) {
 	if diff := cmp.Diff(cubesOf(got), w.cubes()); diff != "" {
 		w.t.Fatalf("cubes are not the sums of the states (-sums +cubes):\n%s", diff)
 	}
+	w.checkMeasures(got)
+	w.checkOverdue(oracles)
 }
 
 // compare says in what a state differs from the rules; it is empty when it does not.
@@ -352,6 +368,10 @@ func randomDossiers(r *rand.Rand, n int) [][]dossierEvent {
 			if chance(0.5) {
 				e.channel, e.level, e.portal = int8(r.IntN(4)), int8(r.IntN(5)), int8(r.IntN(6))
 			}
+			if chance(0.4) {
+				e.procedure, e.form = []string{"1.004222", "2.000889"}[r.IntN(2)], int8(r.IntN(5))
+			}
+			e.said = randomSaid(r)
 			if withDue && chance(0.4) {
 				e.due = base + int64(r.IntN(16)-3)*steps
 			}
@@ -442,13 +462,14 @@ func TestEvaluationFollowsTheReadingRules(t *testing.T) {
 		var given []dossier.Event
 		for _, e := range events {
 			given = append(given, dossier.Event{At: e.time, Status: e.status, ID: e.id, Source: e.source, Province: e.province, Province63: e.province63,
-				Agency: e.agency, Service: e.service, Level: e.level, Channel: e.channel, Portal: e.portal, DueAt: e.due, Limit: e.limit, LimitUnit: dossier.LimitUnit(e.unit)})
+				Agency: e.agency, Service: e.service, Procedure: e.procedure, Level: e.level, Channel: e.channel, Portal: e.portal, Form: e.form,
+				DueAt: e.due, Limit: e.limit, LimitUnit: dossier.LimitUnit(e.unit), Facts: e.said.facts()})
 		}
 		s := evaluator.State(given)
 		got := dossierRow{RegisteredOn: events[0].registeredOn, Subject: events[0].subject, Version: s.Version, AcceptedAt: s.Accepted,
 			EndedAt: s.Ended, EndStatus: s.EndStatus, SavedAt: s.Saved, DueAt: s.Due, OverdueAt: s.Overdue, Supplements: s.Supplements,
-			SupplementMS: s.SupplementMillis, Province: s.Province, Province63: s.Province63, Agency: s.Agency, Service: s.Service,
-			Level: s.Level, Channel: s.Channel, Portal: s.Portal, Latest: s.Latest}
+			SupplementMS: s.SupplementMillis, Province: s.Province, Province63: s.Province63, Agency: s.Agency, Service: s.Service, Procedure: s.Procedure,
+			Level: s.Level, Channel: s.Channel, Portal: s.Portal, Form: s.Form, Latest: s.Latest, Moments: momentsOf(&s)}
 		o := newOracle(events, nil, data.Calendar())
 		if problem := o.compare(got); problem != "" {
 			t.Fatalf("dossier %s: %s\nevents:\n%s", got.Subject, problem, describe(o.events))

@@ -31,7 +31,33 @@ type Range struct {
 
 // rows is the condition on rows of the range in a table whose rows name their offsets by the columns.
 func (r Range) rows(first, last string) string {
-	return fmt.Sprintf("topic = %s AND partition = %d AND %s >= %d AND %s <= %d", quote(r.Topic), r.Partition, first, r.First, last, r.Last)
+	return fmt.Sprintf("topic = %s AND partition = %d AND %s >= %d AND %s <= %d", Quote(r.Topic), r.Partition, first, r.First, last, r.Last)
+}
+
+// offsets are the tables that keep rows of ranges, with the columns that bound the offsets of a row.
+var offsets = []struct{ table, first, last string }{
+	{"dossier_events", "offset", "offset"}, {"auth_attempts", "offset", "offset"}, {"data_queries", "offset", "offset"}, {"eid_events", "offset", "offset"},
+	{"register_events", "offset", "offset"}, {"dead_letters", "offset", "offset"}, {"skipped_offsets", "first_offset", "last_offset"},
+	{"dead_letter_replays", "record_offset", "record_offset"},
+}
+
+// offsetsOf names the columns of a table that bound the offsets of a row; a table that keeps no rows of ranges has none.
+func offsetsOf(table string) (first, last string, stored bool) {
+	for _, t := range offsets {
+		if t.table == table {
+			return t.first, t.last, true
+		}
+	}
+	return "", "", false
+}
+
+// rowsOf counts the rows of a range in a table that keeps them.
+func rowsOf(ctx context.Context, client *Client, table string, r Range) (n uint64, err error) {
+	first, last, _ := offsetsOf(table)
+	if err := client.Conn().QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+r.rows(first, last)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("looking for rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
+	}
+	return n, nil
 }
 
 // Landed is what ClickHouse holds of a block that may have been inserted before.
@@ -49,16 +75,13 @@ type Landed struct {
 // each partition. It is right as long as the ranges of a partition are inserted one after the other.
 func LandedOf(ctx context.Context, client *Client, table string, r Range, token string) (Landed, error) {
 	var landed Landed
-	if err := underWay(ctx, client, token, &landed.UnderWay); err != nil {
-		return landed, err
-	}
-	first, last, stored, err := offsetsOf(ctx, client, table)
+	err := underWay(ctx, client, token, &landed.UnderWay)
 	if err != nil {
 		return landed, err
 	}
-	if stored {
-		if err := client.Conn().QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+r.rows(first, last)).Scan(&landed.Rows); err != nil {
-			return landed, fmt.Errorf("looking for rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
+	if _, _, stored := offsetsOf(table); stored {
+		if landed.Rows, err = rowsOf(ctx, client, table, r); err != nil {
+			return landed, err
 		}
 	}
 	views, err := behind(ctx, client, table)
@@ -66,10 +89,10 @@ func LandedOf(ctx context.Context, client *Client, table string, r Range, token 
 		return landed, err
 	}
 	if table == feedQuality {
-		views = append(views, RollupView{Name: feedQuality, Target: feedQuality})
+		views = append(views, RollupView{Name: feedQuality, Target: feedQuality, Columns: []string{"hour"}})
 	}
 	for _, v := range views {
-		position, err := v.position(ctx, client, r)
+		position, err := v.position(ctx, client, r.Topic, r.Partition)
 		if err != nil {
 			return landed, err
 		}
@@ -82,30 +105,32 @@ func LandedOf(ctx context.Context, client *Client, table string, r Range, token 
 	return landed, nil
 }
 
-// FillRollup lets a view count a range that its rollup lacks, from the rows in the table that it sees. It goes in as one
-// part or not at all.
-func FillRollup(ctx context.Context, client *Client, view string, r Range, token string) error {
-	views, err := RollupViews(ctx, client)
+// FillRollups lets views count a range that their rollups lack, from the rows in the tables that they see. Each goes in as
+// one part or not at all.
+func FillRollups(ctx context.Context, client *Client, views []string, r Range, token string) error {
+	all, err := RollupViews(ctx, client)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(views, func(v RollupView) bool { return v.Name == view })
-	if i < 0 {
-		return fmt.Errorf("filling a rollup: there is no view %s", view)
+	for _, view := range views {
+		i := slices.IndexFunc(all, func(v RollupView) bool { return v.Name == view })
+		if i < 0 {
+			return fmt.Errorf("filling a rollup: there is no view %s", view)
+		}
+		first, last, _ := offsetsOf(all[i].Source)
+		if err := all[i].fill(ctx, client, "SELECT * FROM "+all[i].Source+" WHERE "+r.rows(first, last), token); err != nil {
+			return err
+		}
 	}
-	first, last, _, err := offsetsOf(ctx, client, views[i].Source)
-	if err != nil {
-		return err
-	}
-	return views[i].fill(ctx, client, "SELECT * FROM "+views[i].Source+" WHERE "+r.rows(first, last), token)
+	return nil
 }
 
 // RemoveRange takes the rows of a range out of a table, if there are fewer than whole; rollups behind it keep what they
 // have. It returns when the rows are gone.
 func RemoveRange(ctx context.Context, client *Client, table string, r Range, whole uint64) error {
-	first, last, stored, err := offsetsOf(ctx, client, table)
-	if err != nil || !stored {
-		return err
+	first, last, stored := offsetsOf(table)
+	if !stored {
+		return nil
 	}
 	settings := clickhouse.Settings{"lightweight_deletes_sync": 2, "mutations_sync": 2}
 	if err := client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)),
@@ -141,19 +166,15 @@ func RestoreRange(ctx context.Context, client *Client, table string, r Range, in
 	if err != nil {
 		return fmt.Errorf("restoring rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
 	}
-	first, last, _, err := offsetsOf(ctx, client, table)
+	there, err := rowsOf(ctx, client, table, r)
 	if err != nil {
 		return err
-	}
-	var there uint64
-	if err := client.Conn().QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+r.rows(first, last)).Scan(&there); err != nil {
-		return fmt.Errorf("restoring rows of %s/%d in %s: %w", r.Topic, r.Partition, table, err)
 	}
 	if there > 0 {
 		return fmt.Errorf("restoring rows of %s/%d in %s: it has %d of them by now", r.Topic, r.Partition, table, there)
 	}
 	for _, part := range parts {
-		if err := exec("ALTER TABLE " + table + " ATTACH PARTITION ID " + quote(part) + " FROM " + name); err != nil {
+		if err := exec("ALTER TABLE " + table + " ATTACH PARTITION ID " + Quote(part) + " FROM " + name); err != nil {
 			return err
 		}
 	}
@@ -166,11 +187,7 @@ func IsRestore(table string) bool { return strings.HasPrefix(table, restorePrefi
 // Deletes are the statements that remove a range from all raw tables.
 func (r Range) Deletes() []string {
 	var statements []string
-	for _, t := range []struct{ table, first, last string }{
-		{"dossier_events", "offset", "offset"}, {"auth_attempts", "offset", "offset"}, {"data_queries", "offset", "offset"}, {"eid_events", "offset", "offset"},
-		{"register_events", "offset", "offset"}, {"dead_letters", "offset", "offset"}, {"skipped_offsets", "first_offset", "last_offset"},
-		{"dead_letter_replays", "record_offset", "record_offset"},
-	} {
+	for _, t := range offsets {
 		statements = append(statements, "DELETE FROM "+t.table+" WHERE "+r.rows(t.first, t.last))
 	}
 	return statements
@@ -178,8 +195,8 @@ func (r Range) Deletes() []string {
 
 // fill inserts what the view makes of rows into its rollup.
 func (v RollupView) fill(ctx context.Context, client *Client, rows, token string) error {
-	settings := InsertSettings(token + "/filled") // it may be remembered under the token, and not be there
-	settings["deduplicate_insert_select"] = "force_enable"
+	// It may be remembered under the token, and not be there.
+	settings := InsertSelectSettings(token + "/filled")
 	if v.Name == dossierState { // a row replaces an equal one, so it may as well be there twice; better than remembered in vain
 		delete(settings, "insert_deduplication_token")
 		delete(settings, "deduplicate_insert_select")
@@ -212,38 +229,10 @@ func behind(ctx context.Context, client *Client, table string) ([]RollupView, er
 	return slices.DeleteFunc(views, func(v RollupView) bool { return v.Name == dossierState }), err
 }
 
-// position is the offset that the rollup has come to in the range's partition, 0 where it has not begun.
-func (v RollupView) position(ctx context.Context, client *Client, r Range) (position uint64, err error) {
-	query := fmt.Sprintf("SELECT max(p.position) FROM %s AS p WHERE p.topic = %s AND p.partition = %d", v.Target, quote(r.Topic), r.Partition)
-	if slices.Contains(v.Columns, "family") {
-		query += " AND p.family = " + quote(v.Source)
-	}
-	if err := client.Conn().QueryRow(ctx, query).Scan(&position); err != nil {
-		return 0, fmt.Errorf("reading the position of %s: %w", v.Target, err)
-	}
-	return position, nil
-}
-
-// offsetsOf names the columns of a table that bound the offsets of a row; a table without storage has none.
-func offsetsOf(ctx context.Context, client *Client, table string) (first, last string, stored bool, err error) {
-	var names []string
-	err = client.Conn().QueryRow(ctx, `SELECT groupArray(name) FROM system.columns WHERE database = currentDatabase() AND table = ?
-		AND name IN ('offset', 'first_offset', 'last_offset', 'record_offset')`, table).Scan(&names)
-	if err != nil {
-		return "", "", false, fmt.Errorf("reading the columns of %s: %w", table, err)
-	}
-	for _, pair := range [][2]string{{"first_offset", "last_offset"}, {"record_offset", "record_offset"}, {"offset", "offset"}} {
-		if slices.Contains(names, pair[0]) {
-			return pair[0], pair[1], true, nil
-		}
-	}
-	return "", "", false, nil
-}
-
 // FillDossiers completes an ApplyDossiers that ClickHouse may have the token of no more: it fills the rollups of the
 // views, which lack the range, and the state of dossiers, which does not say. Each goes in as one part or not at all.
 func FillDossiers(ctx context.Context, client *Client, touched TouchedDossiers, views []string) error {
-	all, err := RollupViews(ctx, client)
+	all, err := SchemaViews(ctx, client, "dossier_changes")
 	if err != nil {
 		return err
 	}
@@ -270,20 +259,18 @@ func FillDossiers(ctx context.Context, client *Client, touched TouchedDossiers, 
 }
 
 // changeColumns are the columns of dossier_changes.
-func changeColumns(ctx context.Context, client *Client) (columns []func(*ext.Table) error, err error) {
+func changeColumns(ctx context.Context, client *Client) ([]func(*ext.Table) error, error) {
 	rows, err := client.Conn().Query(ctx, "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = 'dossier_changes' ORDER BY position")
 	if err != nil {
 		return nil, fmt.Errorf("reading the columns of dossier_changes: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	columns, err := Collect(rows, func(c *func(*ext.Table) error) error {
 		var name, kind string
-		if err := rows.Scan(&name, &kind); err != nil {
-			return nil, fmt.Errorf("reading the columns of dossier_changes: %w", err)
-		}
-		columns = append(columns, ext.Column(name, column.Type(kind)))
-	}
-	if err := rows.Err(); err != nil {
+		err := rows.Scan(&name, &kind)
+		*c = ext.Column(name, column.Type(kind))
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("reading the columns of dossier_changes: %w", err)
 	}
 	return columns, nil

@@ -90,6 +90,14 @@ func Migrate(ctx context.Context, client *Client) error {
 		if state.Applied {
 			continue
 		}
+		// Another process may have applied it meanwhile, and ingest by now: views must not be put anew under it.
+		var applied bool
+		if err := client.Conn().QueryRow(ctx, "SELECT count() > 0 FROM schema_migrations WHERE name = ?", state.Name).Scan(&applied); err != nil {
+			return fmt.Errorf("reading schema_migrations: %w", err)
+		}
+		if applied {
+			continue
+		}
 		for i, statement := range state.Statements() {
 			if err := client.Conn().Exec(ctx, statement); err != nil {
 				return fmt.Errorf("applying %s, statement %d: %w", state.Name, i+1, err)
@@ -111,16 +119,14 @@ func MigrationStates(ctx context.Context, client *Client) ([]MigrationState, err
 	if err != nil {
 		return nil, fmt.Errorf("reading schema_migrations: %w", err)
 	}
-	defer rows.Close()
 	applied := map[string]string{}
-	for rows.Next() {
+	err = Each(rows, func() error {
 		var name, checksum string
-		if err := rows.Scan(&name, &checksum); err != nil {
-			return nil, fmt.Errorf("reading schema_migrations: %w", err)
-		}
+		err := rows.Scan(&name, &checksum)
 		applied[name] = checksum
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("reading schema_migrations: %w", err)
 	}
 	migrations, err := Migrations()

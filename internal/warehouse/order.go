@@ -21,7 +21,7 @@ const (
 )
 
 // cubes are the rollups that the differences of dossiers go into. Each says itself how far it has come.
-var cubes = []string{"dossier_days", "dossier_deadlines", "dossier_savings"}
+var cubes = []string{"dossier_days", "dossier_deadlines", "dossier_agency_deadlines", "dossier_history", "dossier_savings"}
 
 // errCounted says that a range is in every cube, although its place is forgotten.
 var errCounted = errors.New("the range is in every rollup")
@@ -61,11 +61,9 @@ func (p place) after() []reached {
 		return p.before
 	}
 	after := slices.Clone(p.before)
-	for i, r := range after {
-		if r.topic == p.at.topic && r.partition == p.at.partition {
-			after[i].position = max(r.position, p.at.position)
-			return after
-		}
+	if i := indexOf(after, p.at.topic, p.at.partition); i >= 0 {
+		after[i].position = max(after[i].position, p.at.position)
+		return after
 	}
 	return append(after, p.at)
 }
@@ -84,7 +82,7 @@ func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) (st
 			return "", err
 		}
 		after := newest.after()
-		if slices.ContainsFunc(after, func(r reached) bool { return touched.owns(r) && r.position > touched.First }) {
+		if positionIn(after, touched.Topic, touched.Partition) > touched.First {
 			// It has a place, or had one that is forgotten: then nothing says any more what its difference was.
 			before, found, err := placeOf(ctx, client, touched)
 			if err != nil || found {
@@ -108,10 +106,9 @@ func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) (st
 func forgotten(ctx context.Context, client *Client, touched TouchedDossiers) error {
 	problem := &ForgottenPlaceError{Token: touched.Token}
 	for _, cube := range cubes {
-		var position uint64
-		err := client.Conn().QueryRow(ctx, "SELECT max(c.position) FROM "+cube+" AS c WHERE day = toDate(0) AND topic = ? AND partition = ?", touched.Topic, touched.Partition).Scan(&position)
+		position, err := RollupView{Target: cube, Columns: []string{"day"}}.position(ctx, client, touched.Topic, touched.Partition)
 		if err != nil {
-			return fmt.Errorf("reading whether %s has range %s: %w", cube, touched.Token, err)
+			return err
 		}
 		if position <= touched.First {
 			problem.Lacking = append(problem.Lacking, cube)
@@ -199,7 +196,7 @@ func begun(ctx context.Context, client *Client) ([]reached, error) {
 	}
 	for _, r := range since {
 		end := positionIn(ends, r.topic, r.partition)
-		i := slices.IndexFunc(all, func(a reached) bool { return a.topic == r.topic && a.partition == r.partition })
+		i := indexOf(all, r.topic, r.partition)
 		switch {
 		case i < 0:
 			all = append(all, reached{r.topic, r.partition, end})
@@ -211,35 +208,27 @@ func begun(ctx context.Context, client *Client) ([]reached, error) {
 }
 
 // reachedBy runs a query that gives positions.
-func reachedBy(ctx context.Context, client *Client, query string) (found []reached, err error) {
+func reachedBy(ctx context.Context, client *Client, query string) ([]reached, error) {
 	rows, err := client.Conn().Query(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("reading how far dossiers have come: %w", err)
 	}
-	defer func() {
-		if closeErr := rows.Close(); err == nil && closeErr != nil {
-			err = fmt.Errorf("reading how far dossiers have come: %w", closeErr)
-		}
-	}()
-	for rows.Next() {
-		var r reached
-		if err := rows.Scan(&r.topic, &r.partition, &r.position); err != nil {
-			return nil, fmt.Errorf("reading how far dossiers have come: %w", err)
-		}
-		found = append(found, r)
-	}
-	if err := rows.Err(); err != nil {
+	found, err := Collect(rows, func(r *reached) error { return rows.Scan(&r.topic, &r.partition, &r.position) })
+	if err != nil {
 		return nil, fmt.Errorf("reading how far dossiers have come: %w", err)
 	}
 	return found, nil
 }
 
+// indexOf finds the position of a partition among others, -1 where it has none.
+func indexOf(all []reached, topic string, partition uint32) int {
+	return slices.IndexFunc(all, func(r reached) bool { return r.topic == topic && r.partition == partition })
+}
+
 // positionIn is the position of a partition among others, 0 where it has none.
 func positionIn(all []reached, topic string, partition uint32) uint64 {
-	for _, r := range all {
-		if r.topic == topic && r.partition == partition {
-			return r.position
-		}
+	if i := indexOf(all, topic, partition); i >= 0 {
+		return all[i].position
 	}
 	return 0
 }
@@ -268,15 +257,14 @@ func foundBefore(ctx context.Context, client *Client, query string, touched Touc
 
 // take takes a number for the range if it is still the next one. The token is for two that try in the same moment.
 func take(ctx context.Context, client *Client, touched TouchedDossiers, number uint64, before []reached) error {
-	settings := InsertSettings(fmt.Sprintf("order/%d", number))
-	settings["deduplicate_insert_select"] = "force_enable"
+	settings := InsertSelectSettings(fmt.Sprintf("order/%d", number))
 	elements := make([]string, len(before))
 	for i, r := range before {
-		elements[i] = fmt.Sprintf("(%s, %d, %d)", quote(r.topic), r.partition, r.position)
+		elements[i] = fmt.Sprintf("(%s, %d, %d)", Quote(r.topic), r.partition, r.position)
 	}
 	err := client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), fmt.Sprintf(`INSERT INTO dossier_order (number, topic, partition, first_offset, last_offset, before)
 		SELECT %d, %s, %d, %d, %d, [%s] WHERE (SELECT max(number) FROM dossier_order) = %d`,
-		number, quote(touched.Topic), touched.Partition, touched.First, touched.Last, strings.Join(elements, ", "), number-1))
+		number, Quote(touched.Topic), touched.Partition, touched.First, touched.Last, strings.Join(elements, ", "), number-1))
 	if err != nil {
 		return fmt.Errorf("taking a place for range %s: %w", touched.Token, err)
 	}
@@ -294,16 +282,8 @@ func forgetPlaces(ctx context.Context, client *Client, newest uint64) error {
 	if err != nil {
 		return fmt.Errorf("looking for old places in the order: %w", err)
 	}
-	var parts []uint64
-	for rows.Next() {
-		var part uint64
-		if err := rows.Scan(&part); err != nil {
-			_ = rows.Close()
-			return fmt.Errorf("looking for old places in the order: %w", err)
-		}
-		parts = append(parts, part)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	parts, err := Collect(rows, func(part *uint64) error { return rows.Scan(part) })
+	if err != nil {
 		return fmt.Errorf("looking for old places in the order: %w", err)
 	}
 	for _, part := range parts {
@@ -324,7 +304,7 @@ func (t TouchedDossiers) others(before []reached) string {
 	conditions := []string{"0"}
 	for _, r := range before {
 		if !t.owns(r) {
-			conditions = append(conditions, fmt.Sprintf("topic = %s AND partition = %d AND offset < %d", quote(r.topic), r.partition, r.position))
+			conditions = append(conditions, fmt.Sprintf("topic = %s AND partition = %d AND offset < %d", Quote(r.topic), r.partition, r.position))
 		}
 	}
 	return "(" + strings.Join(conditions, " OR ") + ")"

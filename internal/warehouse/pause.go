@@ -74,16 +74,10 @@ func Pauses(ctx context.Context, client *Client) ([]Pause, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading ingest_pauses: %w", err)
 	}
-	defer rows.Close()
-	var pauses []Pause
-	for rows.Next() {
-		var p Pause
-		if err := rows.Scan(&p.Number, &p.Topic, &p.Partition, &p.Paused, &p.AcceptClock, &p.Reason, &p.By, &p.At); err != nil {
-			return nil, fmt.Errorf("reading ingest_pauses: %w", err)
-		}
-		pauses = append(pauses, p)
-	}
-	if err := rows.Err(); err != nil {
+	pauses, err := Collect(rows, func(p *Pause) error {
+		return rows.Scan(&p.Number, &p.Topic, &p.Partition, &p.Paused, &p.AcceptClock, &p.Reason, &p.By, &p.At)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("reading ingest_pauses: %w", err)
 	}
 	return pauses, nil

@@ -26,3 +26,10 @@ func InsertSettings(token string) clickhouse.Settings {
 		"min_free_disk_bytes_to_perform_insert":              MinFreeDisk,
 	}
 }
+
+// InsertSelectSettings are InsertSettings for an insert of what a query gives, which ClickHouse deduplicates only when told.
+func InsertSelectSettings(token string) clickhouse.Settings {
+	settings := InsertSettings(token)
+	settings["deduplicate_insert_select"] = "force_enable"
+	return settings
+}

@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -16,16 +15,8 @@ func TakeOutVoided(ctx context.Context, client *Client, view RollupView, newest 
 	if err != nil {
 		return fmt.Errorf("reading the batches that %s lacks: %w", view.Target, err)
 	}
-	var batches []uint64
-	for rows.Next() {
-		var batch uint64
-		if err := rows.Scan(&batch); err != nil {
-			_ = rows.Close()
-			return fmt.Errorf("reading the batches that %s lacks: %w", view.Target, err)
-		}
-		batches = append(batches, batch)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	batches, err := Collect(rows, func(batch *uint64) error { return rows.Scan(batch) })
+	if err != nil {
 		return fmt.Errorf("reading the batches that %s lacks: %w", view.Target, err)
 	}
 	if len(batches) == 0 {
@@ -54,8 +45,7 @@ func takeOut(ctx context.Context, client *Client, view RollupView, batch, again 
 	if again > 0 {
 		token = fmt.Sprintf("void/%d/%d", batch, again)
 	}
-	settings := InsertSettings(token)
-	settings["deduplicate_insert_select"] = "force_enable"
+	settings := InsertSelectSettings(token)
 	settings["max_insert_threads"] = 1
 	return client.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)),
 		"INSERT INTO "+view.Target+" ("+strings.Join(view.Columns, ", ")+") "+view.Minus(rows, fmt.Sprint(batch)))

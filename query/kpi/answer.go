@@ -3,6 +3,7 @@ package kpi
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -47,11 +48,12 @@ type Answer struct {
 	Coverage    Coverage  `json:"coverage"`
 	Definition  string    `json:"definition"` // "sha256:…" over the definition and the versions of coefficients.
 	Notes       []Note    `json:"notes"`
-	Exact       bool      `json:"exact"` // False where equal revisions may differ, which only freshness does.
+	Exact       bool      `json:"exact"` // False of freshness, of which equal revisions may differ, and of quantiles, which are bounds.
 	Rows        []Row     `json:"rows,omitzero"`
 	Series      []Point   `json:"series,omitzero"`
 	Compare     *Compare  `json:"compare,omitzero"`
-	Rank        *Rank     `json:"rank,omitzero"` // Of a province; in answers from a publication only.
+	Score       *Score    `json:"score,omitzero"` // Of a formula: what its value is made of.
+	Rank        *Rank     `json:"rank,omitzero"`  // Of a province; in answers from a publication only.
 }
 
 // Span is a period: From is included, To is not.
@@ -78,6 +80,8 @@ type Rank struct {
 	Of       int `json:"of"`
 }
 
+func (r *Rank) equal(other *Rank) bool { return r == other || r != nil && other != nil && *r == *other }
+
 // Coverage says how many of the expected sources or provinces the value is made of.
 type Coverage struct {
 	Reporting int `json:"reporting"`
@@ -89,6 +93,10 @@ type Note struct {
 	Code  string   `json:"code"` // Stable; the constants Note….
 	Text  Text     `json:"text"`
 	Items []string `json:"items,omitempty"` // What the remark is about, for example service ids.
+}
+
+func (n Note) equal(other Note) bool {
+	return n.Code == other.Code && slices.Equal(n.Items, other.Items)
 }
 
 // Row is the value of one combination of dimension codes.

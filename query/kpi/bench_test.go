@@ -12,10 +12,10 @@ func fill(b *testing.B, w *world) {
 		`INSERT INTO dossier_days (day, province, province63, service_id, channel, topic, partition, n, position, latest) SELECT toDate('2026-11-21') - intDiv(number, 4725) AS day, toString(10 + number % 63 % 34) AS province, toString(10 + number % 63) AS province63,
 			concat('DA06-', leftPad(toString(1 + intDiv(number, 63) % 25), 2, '0')) AS service_id, 1 + intDiv(number, 1575) % 3 AS channel, '', 0, 18, 0, 0 FROM numbers(365 * 4725)`,
 		// Of each day 1 in 20 dossiers has a moment of its own at which it became late, and those of the last week are open.
-		`INSERT INTO dossier_deadlines SELECT toDate('2026-11-21') - intDiv(number, 5775) AS day, toString(10 + number % 63 % 34) AS province, toString(10 + number % 63) AS province63,
+		`INSERT INTO dossier_deadlines (day, province, province63, service_id, overdue_at, topic, partition, n, position, latest) SELECT toDate('2026-11-21') - intDiv(number, 5775) AS day, toString(10 + number % 63 % 34) AS province, toString(10 + number % 63) AS province63,
 			concat('DA06-', leftPad(toString(1 + intDiv(number, 63) % 25), 2, '0')) AS service_id,
 			if(number % 5775 < 1575, toDateTime64('2199-12-30 00:00:00', 3, 'Asia/Ho_Chi_Minh'), toDateTime64(day + 5, 3, 'Asia/Ho_Chi_Minh') + number % 864000 / 10), '', 0, if(number % 5775 < 1575, 50, 1), 0, 0 FROM numbers(365 * 5775)`,
-		`INSERT INTO dossier_deadlines SELECT toDate('2026-11-21') - intDiv(number, 80000) AS day, toString(10 + number % 34) AS province, 'x', concat('DA06-', leftPad(toString(1 + number % 25), 2, '0')),
+		`INSERT INTO dossier_deadlines (day, province, province63, service_id, overdue_at, topic, partition, n, position, latest) SELECT toDate('2026-11-21') - intDiv(number, 80000) AS day, toString(10 + number % 34) AS province, 'x', concat('DA06-', leftPad(toString(1 + number % 25), 2, '0')),
 			toDateTime64(day + 5, 3, 'Asia/Ho_Chi_Minh') + number % 864000 / 10, '', 0, 1, 0, 0 FROM numbers(7 * 80000)`,
 		`INSERT INTO dossier_savings SELECT toDate('2026-11-21') - intDiv(number, 1575) AS day, toString(10 + number % 63 % 34) AS province, toString(10 + number % 63) AS province63,
 			concat('DA06-', leftPad(toString(1 + intDiv(number, 63) % 25), 2, '0')), '', 0, 30, 0, 0 FROM numbers(365 * 1575)`,

@@ -2,6 +2,7 @@ package kpi
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -32,7 +33,8 @@ type Catalogue struct {
 }
 
 // Load reads the embedded definitions and those of the directory, which add to them or, by the same id, replace them.
-// An empty dir means none. Errors in a file name its file, line and column, and say what to do.
+// An empty dir means none. Errors in a file name its file, line and column, and say what to do. The first of each file are
+// joined: the cause of what Load returns has Unwrap() []error.
 func Load(dir string) (*Catalogue, error) {
 	places, err := reference.Load(reference.Options{})
 	if err != nil {
@@ -54,16 +56,19 @@ func Load(dir string) (*Catalogue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading KPI catalogue: %w", err)
 	}
-	if err := c.add(shipped, "catalogue"); err != nil {
-		return nil, fmt.Errorf("loading KPI catalogue: %w", err)
-	}
+	broken := map[string]bool{}
+	errs := c.add(shipped, "catalogue", broken)
 	if dir != "" {
-		if err := c.add(os.DirFS(dir), dir); err != nil {
-			return nil, fmt.Errorf("loading KPI catalogue: %w", err)
-		}
+		errs = append(errs, c.add(os.DirFS(dir), dir, broken)...)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.byID)) {
+		if err := c.checkParts(c.byID[id], broken); err != nil {
+			errs = append(errs, err)
+		}
 		c.all = append(c.all, c.byID[id])
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("loading KPI catalogue: %w", errors.Join(errs...))
 	}
 	return c, nil
 }
@@ -77,38 +82,47 @@ func (c *Catalogue) Get(id string) (*Definition, bool) {
 	return d, ok
 }
 
-func (c *Catalogue) add(files fs.FS, dir string) error {
+// add reads the definitions of a directory, and returns one error for each file that is wrong; its id is broken.
+func (c *Catalogue) add(files fs.FS, dir string, broken map[string]bool) []error {
 	names, err := fs.Glob(files, "*.yaml")
 	if err != nil {
-		return err
+		return []error{err}
 	}
 	if len(names) == 0 {
 		if _, err := fs.ReadDir(files, "."); err != nil {
-			return fmt.Errorf("reading %s: %w", dir, err)
+			return []error{fmt.Errorf("reading %s: %w", dir, err)}
 		}
 	}
 	if len(names) > maxDefinitions {
-		return fmt.Errorf("%s holds %d definitions, at most %d are read", dir, len(names), maxDefinitions)
+		return []error{fmt.Errorf("%s holds %d definitions, at most %d are read", dir, len(names), maxDefinitions)}
 	}
+	var errs []error
 	for _, name := range names {
-		info, err := fs.Stat(files, name)
+		d, err := c.read(files, name, path.Join(dir, name))
 		if err != nil {
-			return err
-		}
-		if info.Size() > maxDefinitionBytes {
-			return fmt.Errorf("%s is larger than %d bytes", path.Join(dir, name), maxDefinitionBytes)
-		}
-		content, err := fs.ReadFile(files, name)
-		if err != nil {
-			return err
-		}
-		d, err := parseDefinition(path.Join(dir, name), content, c.sources)
-		if err != nil {
-			return err
+			errs = append(errs, err)
+			broken[strings.TrimSuffix(name, ".yaml")] = true
+			continue
 		}
 		c.byID[d.ID] = d
 	}
-	return nil
+	return errs
+}
+
+// read reads one definition; shown is the name of its file for people.
+func (c *Catalogue) read(files fs.FS, name, shown string) (*Definition, error) {
+	info, err := fs.Stat(files, name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxDefinitionBytes {
+		return nil, &FileError{shown, 1, 1, fmt.Sprintf("is larger than %d bytes; shorten it", maxDefinitionBytes)}
+	}
+	content, err := fs.ReadFile(files, name)
+	if err != nil {
+		return nil, err
+	}
+	return parseDefinition(shown, content, c.sources)
 }
 
 // unmerged says whether the province is the same place in both schemes.

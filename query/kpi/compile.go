@@ -24,6 +24,7 @@ type plan struct {
 	windows      []window
 	columns      []column
 	bucket       grain // 0 sums over time.
+	eligible     []string
 	// place is a column that cells are told apart by, besides by; empty is none.
 	place string
 
@@ -41,7 +42,7 @@ type column struct {
 
 // column adds a sum, once, and returns its place.
 func (p *plan) column(e *expression, window int, series bool) int {
-	series = series && p.source.measures[e.measure].deadline
+	series = series && p.source.measures[e.measure].dated()
 	for i, c := range p.columns {
 		if c.window == window && c.series == series && c.expression.equal(e) {
 			return i
@@ -54,7 +55,7 @@ func (p *plan) column(e *expression, window int, series bool) int {
 // window adds a window, once, and returns its place.
 func (p *plan) window(w window) int {
 	for i, known := range p.windows {
-		if known.from.Equal(w.from) && known.upper.Equal(w.upper) && known.end.Equal(w.end) && slices.EqualFunc(known.about, w.about, condition.equal) {
+		if known.from.Equal(w.from) && known.upper.Equal(w.upper) && known.end.Equal(w.end) && known.seen.Equal(w.seen) && slices.EqualFunc(known.about, w.about, condition.equal) {
 			return i
 		}
 	}
@@ -124,13 +125,16 @@ GROUP BY dims, bucket, topic, partition, crossing`,
 		strings.Join(dims, ", "), strings.Join(counts, ", "), strings.Join(bases, ", "), strings.Join(reporting, ", "), strings.Join(missing, ", "),
 		with, strings.Join(b.columns, ", "), p.table.name,
 		strings.Join(conditions, " OR "), p.filterSQL(b), p.positionSQL(), strings.Join(groups, ", "))
+	if strings.Contains(sql, "{eligible:") {
+		b.set("eligible", p.eligible)
+	}
 	return sql, b.parameters
 }
 
 // floats says whether the plan counts deadlines at a moment that depends on as_of.
 func (p *plan) floats() bool {
 	for _, c := range p.columns {
-		if p.source.measures[c.expression.measure].deadline && p.windows[c.window].now(p.ceiling).After(p.floor) {
+		if p.source.measures[c.expression.measure].deadline != 0 && p.windows[c.window].now(p.ceiling).After(p.floor) {
 			return true
 		}
 	}
@@ -142,14 +146,46 @@ func (p *plan) columnSQL(b *builder, c column, window string) string {
 	for _, condition := range c.expression.conditions {
 		parts = append(parts, p.conditionSQL(condition))
 	}
-	if p.source.measures[c.expression.measure].deadline {
-		now := b.moment(p.windows[c.window].now(p.floor))
+	w, m := p.windows[c.window], p.source.measures[c.expression.measure]
+	now := func(asOf time.Time) string {
+		sql := b.moment(w.now(asOf))
 		if c.series {
-			now = fmt.Sprintf("least(toDateTime64(%s, 3, %s), %s)", p.bucketEndSQL(), zoneSQL, now)
+			sql = fmt.Sprintf("least(toDateTime64(%s, 3, %s), %s)", p.bucketEndSQL(), zoneSQL, sql)
 		}
-		parts = append(parts, "overdue_at >= "+now)
+		return sql
+	}
+	switch m.deadline {
+	case onTime:
+		parts = append(parts, "overdue_at >= "+now(p.floor))
+	case openLate: // those that cross the line between floor and ceiling come in rows of their own
+		parts = append(parts, "overdue_at < "+now(p.ceiling))
+	}
+	seen := p.seenSQL(b, c)
+	if m.follows && p.table.seen != "" && seen != "" {
+		parts = append(parts, p.table.seen+" < "+seen)
+	}
+	if m.until != "" {
+		never := m.until + " = toDate(0)"
+		if seen != "" {
+			never = fmt.Sprintf("(%s OR %s >= %s)", never, m.until, seen)
+		}
+		parts = append(parts, never)
 	}
 	return strings.Join(parts, " AND ")
+}
+
+// seenSQL is the day before which the column sees what happened; empty where it sees everything.
+func (p *plan) seenSQL(b *builder, c column) string {
+	w := p.windows[c.window]
+	switch {
+	case w.seen.IsZero() && c.series:
+		return p.bucketEndSQL()
+	case w.seen.IsZero():
+		return ""
+	case c.series:
+		return fmt.Sprintf("least(%s, %s)", p.bucketEndSQL(), b.date(w.seen))
+	}
+	return b.date(w.seen)
 }
 
 func (p *plan) conditionSQL(c condition) string {
@@ -282,14 +318,31 @@ func (c condition) equal(other condition) bool {
 
 // about are the conditions of all that the definition counts: what does not meet them is no fact of the KPI's.
 func (d *Definition) about() []condition {
-	if d.denominator == nil {
-		return d.numerator.conditions
+	shared := slices.Clone(d.numerator.conditions)
+	for _, e := range d.sums() {
+		shared = slices.DeleteFunc(shared, func(c condition) bool { return !slices.ContainsFunc(e.conditions, c.equal) })
 	}
-	var both []condition
-	for _, c := range d.numerator.conditions {
-		if slices.ContainsFunc(d.denominator.conditions, c.equal) {
-			both = append(both, c)
+	return shared
+}
+
+// follows says whether the definition counts what happens to things later.
+func (d *Definition) follows() bool {
+	return slices.ContainsFunc(d.sums(), func(e *expression) bool { return d.source.measures[e.measure].follows })
+}
+
+// names says whether a sum of the definition has a condition on one of the dimensions.
+func (d *Definition) names(dimensions ...string) bool {
+	return slices.ContainsFunc(d.sums(), func(e *expression) bool {
+		return slices.ContainsFunc(e.conditions, func(c condition) bool { return slices.Contains(dimensions, c.dimension) })
+	})
+}
+
+// sums are all sums that the definition is made of.
+func (d *Definition) sums() (all []*expression) {
+	for _, e := range []*expression{d.numerator, d.denominator} {
+		if e != nil {
+			all = append(all, e)
 		}
 	}
-	return both
+	return all
 }

@@ -35,7 +35,7 @@ func (e *Evaluator) head(q *question, of *tally, t *tallies) *Answer {
 		Period: at.period, AsOf: Time{at.asOf}, Revision: t.positions.revision(at.asOf, at.clockBound), EvaluatedAt: Time{at.clock},
 		Value: f.value, Numerator: f.numerator, Denominator: f.denominator, Baseline: f.baseline, Official: f.official, Suppressed: f.suppressed,
 		Status: def.status(f.value), Coverage: e.coverage(q, of), Definition: e.definitions[def.ID],
-		Notes: e.notes(def, of, &f, at.rounded), Exact: def.Kind != KindAge,
+		Notes: e.notes(def, of, &f, at.rounded), Exact: def.Kind != KindAge && def.Kind != KindQuantile,
 	}
 	if def.Target != nil {
 		a.Target = &def.Target.Value

@@ -16,8 +16,10 @@ const (
 	KindRatio      Kind = "ratio"      // Numerator by denominator; null when the denominator is 0.
 	KindCount      Kind = "count"      // The numerator, which may count out of a known whole.
 	KindSum        Kind = "sum"        // The numerator, a sum of money or the like.
+	KindQuantile   Kind = "quantile"   // The bound that a share of what was measured does not exceed, from a histogram; not exact.
 	KindAge        Kind = "age"        // Seconds since the newest event; not exact.
 	KindCumulative Kind = "cumulative" // The newest official figure and the live delta since its date; with a denominator a ratio of two.
+	KindFormula    Kind = "formula"    // Points for the values of other KPIs, by the version in force.
 	KindReported   Kind = "reported"   // The newest official figure; nothing is counted.
 )
 
@@ -31,8 +33,11 @@ type Definition struct {
 	Source        string      `json:"source" yaml:"source"` // A named source; see the package documentation.
 	Numerator     string      `json:"numerator,omitempty" yaml:"numerator"`
 	Denominator   string      `json:"denominator,omitempty" yaml:"denominator"`
-	Whole         int64       `json:"whole,omitempty" yaml:"whole"`   // What a count is out of in each place, 25 services for example.
-	Metric        string      `json:"metric,omitempty" yaml:"metric"` // Metric of the official reports about the same number.
+	Quantile      float64     `json:"quantile,omitempty" yaml:"quantile"` // Of a quantile: its share, 0.95 for example.
+	Versions      []Version   `json:"versions,omitempty" yaml:"versions"` // Of a formula, in the order of their dates.
+	Whole         int64       `json:"whole,omitempty" yaml:"whole"`       // What a count is out of in each place, 25 services for example.
+	Metric        string      `json:"metric,omitempty" yaml:"metric"`     // Metric of the official reports about the same number.
+	Per           string      `json:"per,omitempty" yaml:"per"`           // The dimension that a value is of one code of: means of several have no meaning.
 	DefaultPeriod string      `json:"default_period" yaml:"default_period"`
 	Coverage      string      `json:"coverage_of" yaml:"coverage"` // What coverage counts: provinces, sources or reports.
 	Dimensions    []string    `json:"dimensions" yaml:"dimensions"`
@@ -47,6 +52,7 @@ type Definition struct {
 
 	numerator, denominator *expression
 	source                 *source
+	file                   *definitionFile // Of a formula, for errors about its parts.
 }
 
 // Basis says how sure a definition's or level's source is.
@@ -108,7 +114,7 @@ func (d *Definition) status(value *float64) Status {
 
 // standsStill says whether the KPI is a stock, which has a value at any moment, and not a flow over a period.
 func (d *Definition) standsStill() bool {
-	return d.Kind == KindCumulative || d.Kind == KindReported || d.source.form == registry && !d.source.register.byDue
+	return d.Kind == KindCumulative || d.Kind == KindReported || d.Kind == KindFormula || d.source.form == registry && !d.source.register.byDue && !d.asksUse()
 }
 
 func (d *Definition) hasDimension(name string) bool {

@@ -5,22 +5,29 @@
 // A KPI is a YAML file in catalogue/, embedded, or in a directory of the operator, which adds KPIs or, by the same id,
 // replaces them. It is defined over a named source:
 //
-//	dossier_days       dossiers by day of acceptance: measure dossiers
-//	dossier_deadlines  accepted dossiers with a due time: measures with_due_time, on_time
+//	dossier_days       dossiers by day of acceptance: measure dossiers, and what became of them, such as completed or with_fee
+//	dossier_deadlines  accepted dossiers with a due time: measures with_due_time, on_time, open_late, on_time_not_disliked
 //	dossier_savings    online dossiers that save, by day of completion: measures dossiers, saving_vnd
 //	auth_attempts      authentication attempts: measure attempts
+//	auth_latency       authentication attempts with a latency, by its step: measure attempts
 //	eid                accounts and wallet documents: measures events, accounts_in_use
 //	data_queries       queries to the population database: measure queries
 //	service_catalogue  services by their last entry: measure services
 //	tasks              tasks by their last status, in the period that they are due in: measure tasks
 //	capabilities       what organisations have, by its last state: measures organisations, provinces, all_provinces
+//	petitions          petitions by their state, in the period that they were received in: measures petitions, on_time,
+//	                   satisfied
 //	data_quality       last report of each rule in the period: measures passing, evaluated
+//	formula            other KPIs, for scores
 //	official_reports   newest counter.report of a metric, for reported counters
 //	source_activity    newest event of each source, for ages
 //
 // Expressions are sums with conditions, for example
 //
 //	sum(attempts) where outcome != user_cancelled
+//
+// What becomes of a thing after its day is seen up to the smaller of the end of the period and as_of:
+// the rollup that says how things stand now answers what is asked about now, and one that knows the days everything else.
 //
 // # Official figures
 //
@@ -35,11 +42,23 @@
 // Of each thing in a register the last entry counts, by (time, rank, id of the event). The service catalogue has entries
 // of the nation and of each province about the same service: a question about a province counts the province's, one
 // about the nation the nation's, which therefore is not the sum of the provinces. Lists of services contain one another.
+// Where a KPI names no list, an item of several lists counts once, at its highest level.
 // A ratio of provinces is by the scheme of its date: 63 before 2025-07-01, then 34.
+//
+// A petition is judged at Now by all its steps before, and belongs to the period of the first status received, else of its
+// first step. It is on time when each step taken came within its limit, and the step awaited is not past it.
 //
 // The data-quality index is the sum of passing by the sum of evaluated records over the last reports of all rules in
 // the period, each times the weight of its rule. That is a weighted mean of the rules' rates, in which a rule weighs its
 // weight times its records; the means by criterion, field and database are of the same form, so they add up exactly.
+//
+// # Quantiles
+//
+// A KPI of kind quantile is made of a histogram: counts by step, of which only the upper bound is known. Of n facts with the
+// quantile q its value is the smallest bound at or below which ceil(q·n) of them are, and null where nothing was measured. It has
+// neither numerator nor denominator. Histograms are integers, so that equal revisions are equal bits, rows and buckets are of
+// the facts that are in them, and what is voided is taken out; but a bound is not what was measured, and the answer says that
+// it is not exact. The steps of authentications are exact up to 127 ms, above that less than 1/64 over what was measured.
 //
 // # Sensitive KPIs
 //
@@ -78,4 +97,8 @@
 //
 // Evaluator.Run evaluates at each tick the sources whose positions moved, in all scopes with one statement a source, and
 // swaps an immutable Publication. API, feed and metrics read the same *Answer values from it.
+//
+// Several questions at once (AnswerAll) are answered from one Publication, and what it does not hold at one reading of the
+// clock. The Journal writes down at the end of each minute the values that have become others, so that what stood at any
+// moment can be asked later.
 package kpi

@@ -20,21 +20,7 @@ func (e *Evaluator) Answer(ctx context.Context, q Query) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a, ok := e.fromPublication(asked); ok {
-		return a, nil
-	}
-	key := asked.key()
-	generation := e.generation(asked.def)
-	a, ok := e.cache.get(key, generation)
-	if !ok {
-		if a, err = e.evaluateOnce(ctx, key, asked); err != nil {
-			return nil, err
-		}
-		if asked.def.Kind != KindAge {
-			e.cache.put(key, asked.def.Source, generation, a)
-		}
-	}
-	return asked.page(a)
+	return e.answerBy(ctx, e.current.Load(), asked)
 }
 
 // Evaluate asks the warehouse. Identical questions at one time are asked once. Errors are *Error, or those of ctx.
@@ -54,6 +40,9 @@ func (e *Evaluator) Evaluate(ctx context.Context, q Query) (*Answer, error) {
 func (e *Evaluator) evaluateOnce(ctx context.Context, key string, q *question) (*Answer, error) {
 	return e.flights.do(ctx, key, func(ctx context.Context) (*Answer, error) {
 		e.metrics.evaluations.Inc()
+		if q.def.Kind == KindFormula {
+			return e.evaluateFormula(ctx, q)
+		}
 		asked := q
 		if q.def.Sensitive {
 			asked = q.wide() // what may be shown depends on the whole table
@@ -75,10 +64,7 @@ func (e *Evaluator) evaluateOnce(ctx context.Context, key string, q *question) (
 
 // tallies reads what the question needs.
 func (e *Evaluator) tallies(ctx context.Context, q *question) (*tallies, error) {
-	var names []string
-	if q.def.Metric != "" {
-		names = append(names, figureSource)
-	}
+	names := q.def.besides()
 	latest, known := e.lastLatest(q.def.Source)
 	if q.def.source.inRegister() || q.def.source.form == rollup && !known {
 		names = append(names, q.def.Source)
@@ -101,8 +87,8 @@ func (e *Evaluator) tallies(ctx context.Context, q *question) (*tallies, error) 
 }
 
 // tallyAll reads what several questions need that differ in KPI and period only and share a source. read has the positions
-// of sources in register_events, and of a rollup the greatest event time that is expected. The positions of a KPI with
-// official figures are those of both.
+// of sources in register_events, and of a rollup the greatest event time that is expected. The positions of a KPI that
+// depends on several sources, as one with official figures, are those of all.
 func (e *Evaluator) tallyAll(ctx context.Context, qs []*question, read map[string]*reading) ([]*tallies, error) {
 	var figures *figuresReading
 	if slices.ContainsFunc(qs, func(q *question) bool { return q.def.Metric != "" }) {
@@ -111,17 +97,33 @@ func (e *Evaluator) tallyAll(ctx context.Context, qs []*question, read map[strin
 			return nil, err
 		}
 	}
-	all, err := e.tallySource(ctx, qs, read[qs[0].def.Source], figures)
+	var eligible []string
+	if slices.ContainsFunc(qs, func(q *question) bool { return q.def.asksEligible() }) {
+		var err error
+		if eligible, err = e.eligibleBelow(ctx, read[catalogueSource], earliest(qs[0].To, qs[0].At)); err != nil {
+			return nil, err
+		}
+	}
+	var dossiers time.Time
+	if beside := read[dossierSource]; beside != nil {
+		dossiers = beside.latest
+	}
+	all, err := e.tallySource(ctx, qs, read[qs[0].def.Source], figures, eligible, dossiers)
 	if err != nil {
 		return nil, err
 	}
 	for i, q := range qs {
-		if q.def.Metric == "" {
-			continue
+		if q.def.Metric != "" {
+			q.attach(all[i], figures, e.deps.Catalogue)
 		}
-		q.attach(all[i], figures, e.deps.Catalogue)
-		if q.def.source.form != reports {
-			all[i].positions = slices.Concat(all[i].positions, figures.positions)
+		for _, beside := range q.def.besides() {
+			if beside == dossierSource {
+				continue // read with what it counts
+			}
+			all[i].positions = slices.Concat(all[i].positions, read[beside].positions)
+		}
+		if q.mixes() {
+			all[i].mix(!slices.Contains(q.By, q.def.Per))
 		}
 	}
 	for i, q := range qs {
@@ -132,7 +134,7 @@ func (e *Evaluator) tallyAll(ctx context.Context, qs []*question, read map[strin
 	return all, nil
 }
 
-func (e *Evaluator) tallySource(ctx context.Context, qs []*question, read *reading, figures *figuresReading) ([]*tallies, error) {
+func (e *Evaluator) tallySource(ctx context.Context, qs []*question, read *reading, figures *figuresReading, eligible []string, dossiers time.Time) ([]*tallies, error) {
 	switch qs[0].def.source.form {
 	case activity:
 		r, err := e.readActivity(ctx)
@@ -141,15 +143,17 @@ func (e *Evaluator) tallySource(ctx context.Context, qs []*question, read *readi
 		}
 		return e.tallyActivities(qs, r)
 	case rollup:
-		return e.tallyRollup(ctx, qs, read.latest, figures)
+		return e.tallyRollup(ctx, qs, read.latest, figures, eligible)
 	}
-	placed, err := timings(qs, e.deps.Now(), read.latest, figures)
+	placed, err := timings(qs, e.now(qs[0]), read.latest, figures)
 	if err != nil {
 		return nil, err
 	}
 	switch qs[0].def.source.form {
 	case registry:
-		return e.tallyRegisters(ctx, qs, read, placed)
+		return e.tallyRegisters(ctx, qs, read, placed, dossiers)
+	case petitioning:
+		return e.tallyPetitions(ctx, qs, read, placed)
 	case quality:
 		return e.tallyQualities(ctx, qs, read, placed)
 	}
@@ -180,9 +184,33 @@ func timings(qs []*question, clock, latest time.Time, figures *figuresReading) (
 	return all, nil
 }
 
-// tallyRollup runs one statement for the as_of that is expected, and again if as_of turned out otherwise.
-func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time.Time, figures *figuresReading) ([]*tallies, error) {
-	clock := e.deps.Now()
+// tallyRollup reads the questions of each period with a statement of their own: those of a month do not go over the rows of
+// all years because another question does.
+func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time.Time, figures *figuresReading, eligible []string) ([]*tallies, error) {
+	byPeriod := map[string][]int{}
+	for i, q := range qs {
+		byPeriod[q.Period] = append(byPeriod[q.Period], i)
+	}
+	out := make([]*tallies, len(qs))
+	for _, period := range slices.Sorted(maps.Keys(byPeriod)) {
+		var together []*question
+		for _, i := range byPeriod[period] {
+			together = append(together, qs[i])
+		}
+		read, err := e.tallyTogether(ctx, together, latest, figures, eligible)
+		if err != nil {
+			return nil, err
+		}
+		for k, i := range byPeriod[period] {
+			out[i] = read[k]
+		}
+	}
+	return out, nil
+}
+
+// tallyTogether runs one statement for the as_of that is expected, and again if as_of turned out otherwise.
+func (e *Evaluator) tallyTogether(ctx context.Context, qs []*question, latest time.Time, figures *figuresReading, eligible []string) ([]*tallies, error) {
+	clock := e.now(qs[0])
 	slack := 10 * time.Minute
 	for range maxAttempts {
 		p, expected, err := e.plan(qs, clock, latest, slack, figures)
@@ -198,6 +226,7 @@ func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time
 			}
 			return nil, err
 		}
+		p.eligible = eligible
 		r, err := e.run(ctx, p)
 		if err != nil {
 			return nil, err
@@ -254,7 +283,7 @@ func (p *plan) covers(asOf time.Time) bool {
 const seenDays = 30
 
 func (e *Evaluator) tallyActivities(qs []*question, r *activityReading) ([]*tallies, error) {
-	clock := e.deps.Now()
+	clock := e.now(qs[0])
 	all := make([]*tallies, len(qs))
 	for i, q := range qs {
 		var err error

@@ -37,6 +37,8 @@ type Deps struct {
 	Catalogue *Catalogue
 	// Coefficients are those of the savings.
 	Coefficients *reference.Coefficients
+	// Calendar knows the working days, in which limits of petitions are counted.
+	Calendar *reference.Calendar
 	// Registry receives the metrics; nil registers none.
 	Registry prometheus.Registerer
 	// Logger receives what Run survives.
@@ -86,8 +88,8 @@ func New(cfg Config, deps Deps) (*Evaluator, error) {
 	if cfg.Tick < minTick || cfg.Timeout <= 0 {
 		return nil, errors.New("kpi: Tick must be at least 50ms and Timeout positive")
 	}
-	if deps.Conn == nil || deps.Catalogue == nil || deps.Coefficients == nil || deps.Logger == nil {
-		return nil, errors.New("kpi: Conn, Catalogue, Coefficients and Logger are needed")
+	if deps.Conn == nil || deps.Catalogue == nil || deps.Coefficients == nil || deps.Calendar == nil || deps.Logger == nil {
+		return nil, errors.New("kpi: Conn, Catalogue, Coefficients, Calendar and Logger are needed")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -101,9 +103,14 @@ func New(cfg Config, deps Deps) (*Evaluator, error) {
 	}
 	for _, def := range deps.Catalogue.all {
 		e.definitions[def.ID] = def.Hash(e.coefficients)
-		e.sourceNames = append(e.sourceNames, def.Source)
-		if def.Metric != "" {
-			e.sourceNames = append(e.sourceNames, figureSource)
+		if def.Kind == KindFormula {
+			continue
+		}
+		e.sourceNames = append(append(e.sourceNames, def.Source), def.besides()...)
+	}
+	for _, def := range deps.Catalogue.all {
+		if def.Kind == KindFormula {
+			e.definitions[def.ID] = e.formulaHash(def)
 		}
 	}
 	slices.Sort(e.sourceNames)
@@ -133,5 +140,11 @@ func (e *Evaluator) Confirmed(kpi string) time.Time {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.seen[def.Source].at
+	at := e.seen[def.Source].at
+	for i, id := range def.parts() { // a formula is as old as its oldest part
+		if seen := e.seen[e.deps.Catalogue.byID[id].Source].at; i == 0 || seen.Before(at) {
+			at = seen
+		}
+	}
+	return at
 }

@@ -68,9 +68,6 @@ func (p *expressionParser) expression(src *source) (*expression, error) {
 	if err := p.expect(")"); err != nil {
 		return nil, err
 	}
-	if p.word == "" {
-		return e, nil
-	}
 	for joint := "where"; p.word != ""; joint = "and" {
 		if err := p.expect(joint); err != nil {
 			return nil, err

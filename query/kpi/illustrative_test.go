@@ -77,7 +77,7 @@ func TestSimulatedDataIsIllustrative(t *testing.T) {
 		t.Errorf("evaluated (-) and published (+) differ:\n%s", diff)
 	}
 	// Another evaluator over the data, as after a restart, and one that ioc kpi eval makes.
-	again, err := New(DefaultConfig(), Deps{Conn: w.e.deps.Conn, Catalogue: w.e.deps.Catalogue, Coefficients: w.places.Coefficients(), Logger: w.e.deps.Logger, Now: w.now})
+	again, err := New(DefaultConfig(), Deps{Conn: w.e.deps.Conn, Catalogue: w.e.deps.Catalogue, Coefficients: w.places.Coefficients(), Calendar: w.places.Calendar(), Logger: w.e.deps.Logger, Now: w.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestPublicationWaitsForTheJudgement(t *testing.T) {
 	if err := w.e.tick(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if p := w.e.Current(); p == nil || len(p.Values) != 35*len(w.e.deps.Catalogue.All()) {
+	if p := w.e.Current(); p == nil || len(p.Values) != publishedValues(w.e.deps.Catalogue) {
 		t.Fatal("the next tick does not publish everything")
 	}
 	for key, a := range w.e.Current().Values {

@@ -3,7 +3,6 @@ package kpi
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // The codes of notes.
@@ -15,6 +14,8 @@ const (
 	NoteNoLiveSource    = "no_live_source"       // The KPI is a reported counter: nothing is counted.
 	NoteOfficial        = "official_figure"      // Nothing was counted in scope and period: the value is the official figure.
 	NoteSuppressed      = "suppressed"           // Too small to show, or the complement of what is.
+	NoteMissingItems    = "missing_items"        // Items: the KPIs without a value that the score needs.
+	NotePer             = "per_dimension"        // Items: the dimension of which one code is to be asked.
 	NoteWholeDays       = "compare_whole_days"   // The elapsed part was rounded up to whole days.
 	noServiceInNoteItem = "unknown"              // Dossiers without a service.
 )
@@ -27,6 +28,8 @@ var noteTexts = map[string]Text{
 	NoteNoLiveSource:  {"Chỉ số này chỉ có số công bố chính thức, không có nguồn dữ liệu trực tiếp.", "This indicator is known from official publications only; there is no live source."},
 	NoteOfficial:      {"Chưa có dữ liệu trực tiếp trong phạm vi và kỳ này: giá trị là số công bố chính thức gần nhất.", "Nothing has been counted live in this scope and period: the value is the newest official figure."},
 	NoteSuppressed:    {"Không hiển thị để bảo vệ dữ liệu cá nhân nhạy cảm: số quá nhỏ, hoặc cho phép suy ra số quá nhỏ.", "Not shown, to protect sensitive personal data: the number is too small, or would give away one that is."},
+	NoteMissingItems:  {"Chưa tính được tổng điểm vì thiếu số liệu của các chỉ tiêu này.", "The score has no value, as these items have none."},
+	NotePer:           {"Chỉ số này chỉ có nghĩa theo từng mã của chiều này; hãy chọn một mã.", "This indicator has a value for one code of this dimension only; choose one."},
 	NoteWholeDays:     {"Kỳ so sánh được làm tròn lên đến hết ngày.", "The period compared with is rounded up to whole days."},
 }
 
@@ -66,6 +69,9 @@ func (e *Evaluator) notes(def *Definition, t *tally, v *values, rounded bool) []
 			notes = append(notes, note(NoteNoCoefficient, services...))
 		}
 	}
+	if t.mixed {
+		notes = append(notes, note(NotePer, def.Per))
+	}
 	if rounded {
 		notes = append(notes, note(NoteWholeDays))
 	}
@@ -76,7 +82,7 @@ func (e *Evaluator) notes(def *Definition, t *tally, v *values, rounded bool) []
 func exampleSources(deps Deps) []string {
 	found := map[string]bool{}
 	for _, c := range deps.Coefficients.All() {
-		if strings.HasPrefix(c.Confidence, "example") {
+		if isExample(c) {
 			found[c.SourceRef] = true
 		}
 	}

@@ -53,11 +53,13 @@ type kindRules struct {
 }
 
 var kinds = map[Kind]kindRules{
-	KindRatio:      {forms: []form{rollup, registry, quality}, numerator: always, denominator: always, metric: maybe},
-	KindCount:      {forms: []form{rollup, registry}, numerator: always, metric: maybe, whole: true},
+	KindRatio:      {forms: []form{rollup, registry, petitioning, quality}, numerator: always, denominator: always, metric: maybe},
+	KindCount:      {forms: []form{rollup, registry, petitioning}, numerator: always, metric: maybe, whole: true},
 	KindSum:        {forms: []form{rollup}, numerator: always, metric: maybe},
+	KindQuantile:   {forms: []form{rollup}, numerator: always},
 	KindAge:        {forms: []form{activity}},
 	KindCumulative: {forms: []form{rollup}, numerator: always, denominator: maybe, metric: always},
+	KindFormula:    {forms: []form{composed}},
 	KindReported:   {forms: []form{reports}, metric: always},
 }
 
@@ -235,10 +237,16 @@ func (f *definitionFile) checkChoices(d *Definition) {
 	f.choose("default_period", d.DefaultPeriod, periods)
 	f.checkBasis("basis", d.Basis)
 	f.choose("coverage", d.Coverage, []string{src.coverage})
+	if d.Per != "" && !slices.Contains(d.Dimensions, d.Per) {
+		f.fail("per", 0, "%q is none of the dimensions; add it there", d.Per)
+	}
 	for i, dimension := range d.Dimensions {
 		key := fmt.Sprintf("dimensions[%d]", i)
 		if !src.hasDimension(dimension) {
 			f.fail(key, 0, "source %s has no dimension %q; it has: %s", src.name, dimension, strings.Join(src.dimensionNames(), ", "))
+		}
+		if src.derived(dimension) {
+			f.fail(key, 0, "%q can stand in conditions only; remove it", dimension)
 		}
 		if slices.Index(d.Dimensions, dimension) != i {
 			f.fail(key, 0, "%q appears twice; remove one", dimension)
@@ -249,7 +257,7 @@ func (f *definitionFile) checkChoices(d *Definition) {
 func (f *definitionFile) checkKind(d *Definition) {
 	rules, ok := kinds[d.Kind]
 	if !ok {
-		f.fail("kind", 0, "%q is unknown; use one of age, count, cumulative, ratio, reported, sum", d.Kind)
+		f.fail("kind", 0, "%q is unknown; use one of age, count, cumulative, formula, quantile, ratio, reported, sum", d.Kind)
 		return
 	}
 	if !slices.Contains(rules.forms, d.source.form) {
@@ -272,8 +280,10 @@ func (f *definitionFile) checkKind(d *Definition) {
 	if d.Metric != "" && !isCode(d.Metric) {
 		f.fail("metric", 0, "%q is not an id of a metric", d.Metric)
 	}
+	f.checkVersions(d)
 	d.numerator = f.expression("numerator", d.Numerator, d.source)
 	d.denominator = f.expression("denominator", d.Denominator, d.source)
+	f.checkQuantile(d)
 	f.checkSensitive(d)
 }
 
@@ -295,6 +305,8 @@ func (f *definitionFile) checkSensitive(d *Definition) {
 	case !d.Sensitive:
 	case d.MinCell < 2:
 		f.fail("min_cell", 0, "must be at least 2 for a sensitive KPI; 10 is the rule")
+	case d.follows():
+		f.fail("sensitive", 0, "is not possible where what happens later is counted; choose another measure")
 	case d.source.form != rollup:
 		f.fail("sensitive", 0, "is possible only over facts by day and province; choose another source")
 	case len(d.Dimensions) != 1 || d.Dimensions[0] != "province":

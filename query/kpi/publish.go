@@ -164,14 +164,17 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// reached names the positions that the values of a source depend on: its own, and where a KPI has official figures
-// those of the reports.
+// reached names the positions that the values of a source depend on: its own, and those of the sources besides.
 func (e *Evaluator) reached(read map[string]*reading, source string, items []item) string {
 	hash := read[source].positions.hash()
+	var besides []string
 	for _, it := range items {
-		if def, _ := e.deps.Catalogue.Get(it.kpi); def.Metric != "" && def.source.form != reports {
-			return hash + "+" + read[figureSource].positions.hash()
-		}
+		def, _ := e.deps.Catalogue.Get(it.kpi)
+		besides = append(besides, def.besides()...)
+	}
+	slices.Sort(besides)
+	for _, name := range slices.Compact(besides) {
+		hash += "+" + read[name].positions.hash()
 	}
 	return hash
 }
@@ -196,6 +199,9 @@ func (e *Evaluator) items(source string) []item {
 	for _, def := range e.deps.Catalogue.all {
 		if def.Source == source {
 			wanted[item{def.ID, def.DefaultPeriod}] = true
+		}
+		if def.Kind == KindFormula {
+			e.partItems(def, source, wanted)
 		}
 	}
 	e.mu.Lock()
@@ -237,7 +243,7 @@ func (e *Evaluator) evaluateSource(ctx context.Context, items []item, read map[s
 func (e *Evaluator) scopes(p *publishedSource, it item, q *question, t *tallies) {
 	p.values[Key{it.kpi, National, it.period}] = e.head(q, &t.total, t)
 	p.rows[it] = q.rows(t)
-	best := q.def.ranking(t)
+	best := q.def.ranking(p.rows[it])
 	for code, of := range t.byProvince(e.deps.Catalogue) {
 		scoped := *q
 		scoped.provinces = []string{code}
@@ -258,6 +264,8 @@ func (e *Evaluator) publish(number uint64) {
 			p.AsOf = source.asOf
 		}
 	}
+	e.publishFormulas(p)
+	p.generations[formulaSource] = number // it depends on all
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.current.Store(p)
@@ -271,12 +279,20 @@ func (e *Evaluator) publish(number uint64) {
 	}
 }
 
-// generation is the publication that last evaluated the KPI's source; 0 before the first.
-func (e *Evaluator) generation(def *Definition) uint64 {
-	if p := e.current.Load(); p != nil {
-		return p.generations[def.Source]
+// value is the value of a key; nil where there is none, or no publication.
+func (p *Publication) value(key Key) *Answer {
+	if p == nil {
+		return nil
 	}
-	return 0
+	return p.Values[key]
+}
+
+// generation is the publication that last evaluated the KPI's source; 0 before the first.
+func (p *Publication) generation(def *Definition) uint64 {
+	if p == nil {
+		return 0
+	}
+	return p.generations[def.Source]
 }
 
 // FromPublication answers from the current publication, with the same bits as Evaluate at the same revision; it is not
@@ -286,11 +302,11 @@ func (e *Evaluator) FromPublication(q Query) (*Answer, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return e.fromPublication(asked)
+	return e.from(e.current.Load(), asked)
 }
 
-func (e *Evaluator) fromPublication(q *question) (*Answer, bool) {
-	p := e.current.Load()
+// from answers from a publication, which may be nil.
+func (e *Evaluator) from(p *Publication, q *question) (*Answer, bool) {
 	byProvince := len(q.By) == 1 && q.By[0] == "province"
 	if p == nil || q.Period == "" || !q.At.IsZero() || q.grain != 0 || q.Compare != "" || q.Scheme != SchemeGSO34 ||
 		len(q.By) > 0 && !byProvince || len(q.provinces) > 1 {

@@ -61,6 +61,8 @@ type question struct {
 	grain grain // 0 when no series is asked.
 	// provinces are the codes of the 34-scheme that the question is confined to; nil is no confinement.
 	provinces []string
+	// clock is the reading of the clock that the question is answered at, with others; zero is the time of the answer.
+	clock time.Time
 }
 
 // check completes the query with its defaults and checks it against the catalogue. Errors are *Error.
@@ -108,6 +110,22 @@ func checkTimes(q *question) error {
 	return nil
 }
 
+// checkParts refuses a series and a comparison where the parts of the period have no values of their own.
+func (q *question) checkParts() error {
+	parameter := "grain"
+	if q.grain == 0 {
+		parameter = "compare"
+	}
+	switch {
+	case q.grain == 0 && q.Compare == "":
+	case q.def.Kind == KindFormula:
+		return badRequest(parameter, "is not kept of a score; ask it for each period by itself")
+	case q.def.asksEligible():
+		return badRequest(parameter, "cannot be asked of %s, which goes by the catalogue at the end of the period; ask it for each period by itself", q.KPI)
+	}
+	return nil
+}
+
 func checkShape(q *question) error {
 	if q.Grain != "" {
 		g, ok := parseGrain(q.Grain)
@@ -121,6 +139,9 @@ func checkShape(q *question) error {
 	}
 	if q.Compare != "" && q.Period == PeriodAll {
 		return badRequest("compare", "is not possible over the period all, which has none before it; ask a shorter period")
+	}
+	if err := q.checkParts(); err != nil {
+		return err
 	}
 	for i, dimension := range q.By {
 		if !q.def.hasDimension(dimension) {

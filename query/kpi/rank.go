@@ -8,15 +8,15 @@ import (
 // ranking is the values of the provinces that have one, the best first; nil where there is no order.
 type ranking []float64
 
-// ranking orders the provinces by value. Sensitive KPIs have no ranks, which would tell small counts apart, and neither
+// ranking orders the provinces, of which the rows are, by value. Sensitive KPIs have no ranks, which would tell small counts apart, and neither
 // have KPIs of which no value is better.
-func (d *Definition) ranking(t *tallies) ranking {
+func (d *Definition) ranking(rows []Row) ranking {
 	if d.Sensitive || d.Better == "neutral" {
 		return nil
 	}
 	var r ranking
-	for i := range t.rows {
-		if v := d.values(&t.rows[i].tally, t.timing.clock).value; v != nil && t.rows[i].codes[0] != "" {
+	for i := range rows {
+		if v := rows[i].Value; v != nil && rows[i].Dims[0].Code != "" {
 			r = append(r, *v)
 		}
 	}

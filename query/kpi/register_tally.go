@@ -1,6 +1,7 @@
 package kpi
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -30,35 +31,52 @@ func (s *source) statement() *registerStatement {
 
 func (r *register) names() []string { return slices.Sorted(maps.Keys(r.columns)) }
 
-// tallyRegisters reads the register once for all questions.
-func (e *Evaluator) tallyRegisters(ctx context.Context, qs []*question, read *reading, placed []*timing) ([]*tallies, error) {
+// tallyRegisters reads the register once for all questions. dossiers is the greatest event time that is expected of the
+// dossiers, for questions that ask which services were used.
+func (e *Evaluator) tallyRegisters(ctx context.Context, qs []*question, read *reading, placed []*timing, dossiers time.Time) ([]*tallies, error) {
 	entries, err := e.readRegister(ctx, qs[0].def.source.statement(), read)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]*tallies, len(qs))
+	uses := map[string]*use{} // by period: the questions differ in nothing else
 	for i, q := range qs {
-		out[i] = q.tallyRegister(entries, read, placed[i], e.deps.Catalogue)
+		var used *use
+		if q.def.asksUse() {
+			if used = uses[q.Period]; used == nil {
+				if used, err = e.readUse(ctx, q, read.latest, dossiers); err != nil {
+					return nil, err
+				}
+				uses[q.Period] = used
+			}
+			if placed[i], err = q.timing(e.now(q), later(read.latest, used.latest)); err != nil {
+				return nil, err
+			}
+		}
+		out[i] = q.tallyRegister(entries, read, placed[i], used, e.deps.Catalogue)
 	}
 	return out, nil
 }
 
 // tallyRegister looks at the register at the end of the period, and of each bucket.
-func (q *question) tallyRegister(entries []registerEntry, read *reading, t *timing, cat *Catalogue) *tallies {
+func (q *question) tallyRegister(entries []registerEntry, read *reading, t *timing, used *use, cat *Catalogue) *tallies {
 	out := &tallies{timing: t, positions: read.positions, latest: read.latest, series: make([]tally, len(t.buckets))}
+	if used != nil {
+		out.positions = slices.Concat(out.positions, used.positions)
+	}
 	// An excluded bound ends what is seen; without one the moment of as_of itself is seen.
 	end := earliest(q.To, q.At, t.asOf.Add(time.Millisecond))
-	view := registerView{q: q, cat: cat, fold: newFold(q, entries), from: t.period.From.Time, to: t.period.To.Time}
+	view := registerView{q: q, cat: cat, fold: newFold(q, entries), from: t.period.From.Time, to: t.period.To.Time, used: used, period: wholePeriod}
 	for i, start := range t.buckets {
 		bucket := view
-		bucket.from, bucket.to = later(start, view.from), t.bucketEnd(i)
+		bucket.from, bucket.to, bucket.period = later(start, view.from), t.bucketEnd(i), i
 		out.series[i] = bucket.total(earliest(end, bucket.to))
 	}
 	out.total = view.total(end)
 	out.rows = view.rows(end)
 	out.none.denominator = q.def.Whole
 	if len(t.windows) > 1 {
-		past := registerView{q: q, cat: cat, fold: newFold(q, entries), from: t.compared.From.Time, to: t.compared.To.Time}
+		past := registerView{q: q, cat: cat, fold: newFold(q, entries), from: t.compared.From.Time, to: t.compared.To.Time, used: used, period: comparedPeriod}
 		out.compared = past.total(earliest(end, past.to))
 	}
 	out.sortRows()
@@ -108,7 +126,7 @@ func (t *thing) complete(was *thing) {
 		t.province, t.province63 = was.province, was.province63
 	}
 	for name, code := range was.codes {
-		if t.codes[name] == "" {
+		if t.codes[name] == "" || t.codes[name] == "unknown" {
 			t.codes[name] = code
 		}
 	}
@@ -140,6 +158,8 @@ type registerView struct {
 	cat      *Catalogue
 	fold     *fold
 	from, to time.Time // Of the things that are due.
+	used     *use      // Which services had dossiers in the period; nil where nothing asks for it.
+	period   int
 }
 
 // total counts all that the question is about.
@@ -249,9 +269,9 @@ func (v *registerView) ofNation(t *thing) bool {
 	return v.q.def.source.register.byPlace && t.province == ""
 }
 
-// everywhere are the things that the filters, the list and the period admit: the newest entry of each.
+// everywhere are the things that the filters, the list and the period admit, each once though several lists hold it.
 func (v *registerView) everywhere(list string) []*thing {
-	newest := map[string]*thing{}
+	same := map[string][]*thing{}
 	for _, t := range v.fold.things {
 		if list != "" && !within(t.codes[listCodes], list) || !v.admits(t) {
 			continue
@@ -260,11 +280,34 @@ func (v *registerView) everywhere(list string) []*thing {
 		if v.q.def.source.register.byPlace {
 			key += "\x00" + t.code("province", v.q.Scheme)
 		}
-		if known := newest[key]; known == nil || known.order < t.order {
-			newest[key] = t
+		same[key] = append(same[key], t)
+	}
+	things := make([]*thing, 0, len(same))
+	for _, one := range same {
+		things = append(things, v.once(one, list))
+	}
+	return things
+}
+
+// once is the newest of what lists say about one thing. Where no list is asked about, a field that it lacks is that of the
+// one before, and the highest level of all counts.
+func (v *registerView) once(same []*thing, list string) *thing {
+	slices.SortFunc(same, func(a, b *thing) int { return cmp.Compare(b.order, a.order) })
+	highest := v.q.def.source.register.highest
+	if len(same) == 1 || highest == "" || list != "" {
+		return same[0]
+	}
+	one := *same[0]
+	one.codes = maps.Clone(one.codes)
+	best := v.q.def.source.codes[highest][1:]
+	for _, other := range same[1:] {
+		one.complete(other)
+		at, than := slices.Index(best, other.codes[highest]), slices.Index(best, one.codes[highest])
+		if at >= 0 && (than < 0 || at < than) {
+			one.codes[highest] = other.codes[highest]
 		}
 	}
-	return slices.Collect(maps.Values(newest))
+	return &one
 }
 
 func (v *registerView) admits(t *thing) bool {
@@ -285,7 +328,12 @@ func (v *registerView) count(things []*thing, codes []string, end time.Time) tal
 	var t tally
 	met := [2]map[string]bool{{}, {}}
 	for _, one := range things {
-		code := func(dimension string) string { return one.code(dimension, SchemeGSO34) }
+		code := func(dimension string) string {
+			if slices.Contains(useCodes, dimension) {
+				return v.used.code(dimension, v.period, one, v.q.Scheme)
+			}
+			return one.code(dimension, SchemeGSO34)
+		}
 		if !v.about(one) {
 			continue
 		}
@@ -313,7 +361,7 @@ func (v *registerView) count(things []*thing, codes []string, end time.Time) tal
 
 // about says whether the definition is about the thing, in whatever state it is.
 func (v *registerView) about(t *thing) bool {
-	states := append([]string{listCodes}, v.q.def.source.register.states...)
+	states := append(append([]string{listCodes}, useCodes...), v.q.def.source.register.states...)
 	return v.q.def.numerator.without(states...).holds(func(dimension string) string { return t.code(dimension, SchemeGSO34) })
 }
 

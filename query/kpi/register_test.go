@@ -86,10 +86,10 @@ func TestOnlyWhatMovedIsEvaluated(t *testing.T) {
 	if got := moved(first, tick()); len(got) != 0 {
 		t.Errorf("nothing moved, evaluated again are %v", got)
 	}
-	w.load(ev("petition.status", "subject=p time=2026-11-21T09:00"))
+	w.load(ev("petition.status", "subject=p time=2026-11-21T09:00 status=received"))
 	second := tick()
-	if got := moved(first, second); len(got) != 0 {
-		t.Errorf("a petition moved, which no source reads; evaluated again are %v", got)
+	if got := moved(first, second); len(got) != 2 || !got["petitions"] || !got["formula"] {
+		t.Errorf("a petition moved; evaluated again are %v", got)
 	}
 	w.load(ev("capability.status", "subject=i time=2026-11-21T09:00 kind=ioc org=79 org_kind=province state=operating province=79"))
 	third := tick()

@@ -52,7 +52,7 @@ func (d *Definition) closedAt(clock time.Time) time.Time {
 
 // wide is the question about the whole table that q is about a part of.
 func (q *question) wide() *question {
-	return &question{def: q.def, Query: Query{KPI: q.KPI, Period: q.Period, By: []string{"province"}, Scheme: SchemeGSO34, Scope: Scope{National: true}}}
+	return &question{def: q.def, clock: q.clock, Query: Query{KPI: q.KPI, Period: q.Period, By: []string{"province"}, Scheme: SchemeGSO34, Scope: Scope{National: true}}}
 }
 
 // narrow takes the part of a protected table that the question is about. Of several provinces it shows the sum where it

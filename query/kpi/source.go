@@ -20,6 +20,8 @@ type source struct {
 	measures map[string]measure
 	// coefficients: measures may use coefficient, the saving in VND of the row's service in force on its day.
 	coefficients bool
+	// histogram is the column of the upper bound of what was measured of a row's facts; empty where nothing was.
+	histogram string
 	// register is how entries of a register are read; nil for other forms.
 	register *register
 	// dimensions are those of forms other than rollup, which has them by table.
@@ -35,11 +37,13 @@ type source struct {
 type form uint8
 
 const (
-	rollup   form = iota + 1 // Sums by dimension and time, with position rows.
-	registry                 // The last entry of each thing in register_events, at any moment.
-	quality                  // The last report of each data-quality rule in a period, in register_events.
-	reports                  // Official figures in register_events.
-	activity                 // Newest event by source, in source_activity.
+	rollup      form = iota + 1 // Sums by dimension and time, with position rows.
+	registry                    // The last entry of each thing in register_events, at any moment.
+	petitioning                 // The state of each petition, in register_events, in the period that it was received in.
+	quality                     // The last report of each data-quality rule in a period, in register_events.
+	reports                     // Official figures in register_events.
+	activity                    // Newest event by source, in source_activity.
+	composed                    // Other KPIs.
 )
 
 // table is one rollup.
@@ -47,6 +51,10 @@ type table struct {
 	name  string
 	time  string // Column of the time.
 	grain grain  // Of that column: day or minute.
+	// now: measures that follow are as things stand now, and cannot be asked of a moment in the past.
+	now bool
+	// seen is the column of the day on which what follows happened; empty where there is none.
+	seen string
 	// keepMonths is how long rows are kept; 0 is for ever.
 	keepMonths int
 	// columns are the dimensions. A table with a province has the column province63 too.
@@ -56,9 +64,24 @@ type table struct {
 // measure is an integer of one row.
 type measure struct {
 	sql string
-	// deadline: the row counts only while Now is not past its column overdue_at.
-	deadline bool
+	// deadline says at which moments a row with a column overdue_at counts.
+	deadline deadline
+	// follows: it happens to a thing after the time that the row is of.
+	follows bool
+	// until is the column of the day from which on the row does not count; its zero is never. Empty is none.
+	until string
 }
+
+// deadline is what the column overdue_at, the last moment on time, means for a measure.
+type deadline uint8
+
+const (
+	onTime   deadline = iota + 1 // The row counts while Now is not past it.
+	openLate                     // The row counts once Now is past it.
+)
+
+// dated says whether the measure depends on the moment that it is judged at.
+func (m measure) dated() bool { return m.deadline != 0 || m.follows || m.until != "" }
 
 // register is a register of things whose last entry counts.
 type register struct {
@@ -72,6 +95,9 @@ type register struct {
 	states []string
 	// byPlace: each province, and the nation, has entries of its own about one item.
 	byPlace bool
+	// highest is the state of which, where no list is asked about, the best counts of what the lists say about one item: the
+	// first of its codes, but for the first of all, which is absence.
+	highest string
 	// byDue: entries count in the period that they are due in.
 	byDue bool
 }
@@ -88,6 +114,11 @@ func (s *source) dimensionNames() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// derived says whether codes of the dimension are told by another source than the rows: it can stand in conditions only.
+func (s *source) derived(dimension string) bool {
+	return slices.Contains(useCodes, dimension) || dimension == eligibleCodes && s.form == rollup
 }
 
 func (s *source) measureNames() string {
@@ -109,7 +140,7 @@ func (s *source) everywhere(dimension string) bool {
 
 // inRegister says whether the source is read from register_events.
 func (s *source) inRegister() bool {
-	return s.form == registry || s.form == quality || s.form == reports
+	return s.form == registry || s.form == petitioning || s.form == quality || s.form == reports
 }
 
 // eventType is the type of event that a source in register_events reads.
@@ -133,6 +164,10 @@ func (t *table) shownColumn(dimension, scheme string) string {
 	if !ok {
 		return column
 	}
+	if service := t.columns["service"]; dimension == procedureCodes && service != "" {
+		// A sensitive service is known by its procedure too, whatever procedure its dossiers name.
+		column = "if(" + service + " IN ('" + strings.Join(sensitiveCodes()["service"].codes, "', '") + "'), '', " + column + ")"
+	}
 	return "if(" + column + " IN ('" + strings.Join(hidden.codes, "', '") + "'), '" + hidden.shownAs + "', " + column + ")"
 }
 
@@ -145,7 +180,8 @@ type hiddenCodes struct {
 // sensitiveCodes are the codes about health and judicial records. Only a sensitive KPI may count them by name.
 func sensitiveCodes() map[string]hiddenCodes {
 	return map[string]hiddenCodes{
-		"service": {[]string{"DA06-22"}, ""},
-		"kind":    {[]string{"health_book", "judicial_record"}, "other"},
+		"service":      {[]string{"DA06-22"}, ""},
+		procedureCodes: {[]string{"2.000488"}, ""}, // of DA06-22
+		"kind":         {[]string{"health_book", "judicial_record"}, "other"},
 	}
 }

@@ -3,8 +3,14 @@ package kpi
 import "maps"
 
 const (
-	levelCodes = "level"
-	listCodes  = "list"
+	levelCodes     = "level"
+	listCodes      = "list"
+	eligibleCodes  = "full_eligible"
+	feeCodes       = "fee"
+	procedureCodes = "procedure"
+
+	// procedureSQL is the code of a procedure without what systems add to it (1.004222.000.00.00.H29).
+	procedureSQL = "if(match(procedure_code, '^[123][.][0-9]{6}[.]'), substring(procedure_code, 1, 8), toString(procedure_code))"
 )
 
 // sources are all named sources. It is a function, as nothing may change it.
@@ -17,23 +23,50 @@ func sources() []*source {
 		}
 		return columns
 	}
+	cohort := with(dossier, "channel", "channel", "portal", "portal", procedureCodes, "procedure_code", "level", "service_level", eligibleCodes, eligibleSQL)
 	place := map[string]string{"province": "province"}
 	eid := with(place, "type", "type", "action", "account_action", "eid_level", "eid_level", "kind", "document_kind", "document_action", "document_action")
 	query := with(place, "query_kind", "query_kind", "outcome", "outcome")
 	return append([]*source{
 		{
 			name: "dossier_days", form: rollup, family: "dossier_events", coverage: "provinces",
-			tables:   []table{{name: "dossier_days", time: "day", grain: day, columns: with(dossier, "channel", "channel", "portal", "portal")}},
-			measures: map[string]measure{"dossiers": {sql: "n"}},
+			tables: []table{
+				{name: "dossier_days", time: "day", grain: day, now: true, columns: cohort},
+				{name: "dossier_history", time: "day", grain: day, seen: "seen", columns: with(cohort, "agency", "agency_code")},
+			},
+			measures: map[string]measure{
+				"dossiers":     {sql: "n"},
+				"completed":    {sql: "completed", follows: true},
+				"supplemented": {sql: "supplemented", follows: true},
+				"handled":      {sql: "handled", follows: true},
+				"working_days": {sql: "working_days", follows: true},
+				"with_fee":     {sql: "with_fee", follows: true},
+				"paid_online":  {sql: "paid_online", follows: true},
+				"written":      {sql: "written", follows: true},
+				"e_result":     {sql: "e_result", follows: true},
+				"digitised":    {sql: "digitised", follows: true},
+				"reused":       {sql: "reused", follows: true},
+				"from_store":   {sql: "from_store", follows: true},
+				"population":   {sql: "population", follows: true},
+				"with_result":  {sql: "with_result", follows: true},
+				"synced":       {sql: "synced", follows: true},
+			},
 			codes: map[string][]string{
 				"channel": {"unknown", "direct", "online", "postal"},
 				"portal":  {"unknown", "npsp", "vneid", "ministry", "province", "counter"},
+				"level":   {"unknown", "full", "partial", "info", "none"}, eligibleCodes: {"no", "yes"},
 			},
 		},
 		{
 			name: "dossier_deadlines", form: rollup, family: "dossier_events", coverage: "provinces",
-			tables:   []table{{name: "dossier_deadlines", time: "day", grain: day, columns: dossier}},
-			measures: map[string]measure{"with_due_time": {sql: "n"}, "on_time": {sql: "n", deadline: true}},
+			tables: []table{
+				{name: "dossier_deadlines", time: "day", grain: day, columns: dossier},
+				{name: "dossier_agency_deadlines", time: "day", grain: day, columns: with(dossier, "agency", "agency_code", procedureCodes, "procedure_code")},
+			},
+			measures: map[string]measure{
+				"with_due_time": {sql: "n"}, "on_time": {sql: "n", deadline: onTime}, "open_late": {sql: "n", deadline: openLate, until: "ended_on"},
+				"on_time_not_disliked": {sql: "n", deadline: onTime, until: "disliked_on"},
+			},
 		},
 		{
 			name: "dossier_savings", form: rollup, family: "dossier_events", coverage: "provinces", coefficients: true,
@@ -51,6 +84,14 @@ func sources() []*source {
 			codes: map[string][]string{
 				"outcome": {"none", "success", "wrong_credential", "expired", "locked", "no_match", "level_too_low", "user_cancelled", "timeout", "system_error"},
 			},
+		},
+		{
+			name: "auth_latency", form: rollup, family: "auth_attempts", coverage: "provinces", histogram: "latency",
+			tables: []table{
+				{name: "auth_latency_day_steps", time: "day", grain: day, columns: place},
+				{name: "auth_latency_steps", time: "minute", grain: minute, keepMonths: 13, columns: place},
+			},
+			measures: map[string]measure{"attempts": {sql: "n"}},
 		},
 		{
 			name: "eid", form: rollup, family: "eid_events", coverage: "provinces",
@@ -84,6 +125,7 @@ func sources() []*source {
 			},
 		},
 		{name: "official_reports", form: reports, family: "register_events:counter.report", dimensions: []string{"province"}, coverage: "reports"},
+		{name: formulaSource, form: composed, dimensions: []string{"province"}, coverage: "items"},
 		{name: "source_activity", form: activity, dimensions: []string{"province", "source"}, coverage: "sources"},
 	}, registers()...)
 }
@@ -93,16 +135,19 @@ func registers() []*source {
 	return []*source{
 		{
 			name: "service_catalogue", form: registry, family: "register_events:service.catalog", coverage: "provinces",
-			dimensions: []string{"province", "service", listCodes, levelCodes},
+			dimensions: []string{"province", "agency", "service", listCodes, levelCodes, eligibleCodes, feeCodes, usedOnlineCodes, feeSeenCodes, paidSeenCodes},
 			measures:   map[string]measure{"services": {}},
 			register: &register{
-				eventType: "service.catalog", item: "if(service_id != '', toString(service_id), toString(procedure_code))", rank: "toInt64(0)",
+				eventType: "service.catalog", item: "if(service_id != '', toString(service_id), " + procedureSQL + ")", rank: "toInt64(0)",
 				columns: map[string]string{
-					"service": "toString(service_id)", listCodes: "toString(list)", levelCodes: "toString(level)",
+					"agency": "toString(agency_code)", "service": "toString(service_id)", listCodes: "toString(list)", levelCodes: "toString(level)",
+					eligibleCodes: "toString(full_eligible)",
+					feeCodes:      "multiIf(fee_offline_vnd > 0 OR fee_online_vnd > 0, 'yes', fee_offline_vnd = 0 OR fee_online_vnd = 0, 'no', 'unknown')",
 				},
-				states: []string{levelCodes}, byPlace: true,
+				states: []string{levelCodes, eligibleCodes, feeCodes}, byPlace: true, highest: levelCodes,
 			},
-			codes: map[string][]string{listCodes: {"E25", "E53", "E76"}, levelCodes: {"unknown", "full", "partial", "info", "none"}},
+			codes: map[string][]string{listCodes: {"E25", "E53", "E76"}, levelCodes: {"unknown", "full", "partial", "info", "none"}, eligibleCodes: {"unknown", "no", "yes"},
+				feeCodes: {"unknown", "no", "yes"}, usedOnlineCodes: {"no", "yes"}, feeSeenCodes: {"no", "yes"}, paidSeenCodes: {"no", "yes"}},
 		},
 		{
 			name: "tasks", form: registry, family: "register_events:task.status", coverage: "provinces",
@@ -128,6 +173,12 @@ func registers() []*source {
 				"kind":  {"none", "ioc", "platform", "popdb_connection", "data_centre"},
 				"state": {"none", "planned", "building", "operating", "suspended", "closed"},
 			},
+		},
+		{
+			name: "petitions", form: petitioning, family: "register_events:petition.status", coverage: "provinces",
+			dimensions: []string{"province", "agency", "class"},
+			measures:   map[string]measure{"petitions": {}, "on_time": {}, "satisfied": {}},
+			codes:      map[string][]string{"class": {"none", "regulation", "staff"}},
 		},
 		{
 			name: "data_quality", form: quality, family: "register_events:data.quality", coverage: "provinces",

@@ -15,8 +15,10 @@ type tally struct {
 	expected               map[string]bool // Sources seen in the last 30 days.
 	missing                map[string]bool // Services without a coefficient.
 	newest                 time.Time       // Newest event of an age.
+	steps                  histogram       // Of a quantile.
 	figure                 *figure         // Newest official figure of the place; nil when there is none.
 	hidden                 bool            // Too small to show, or the complement of what is.
+	mixed                  bool            // Of several codes of the dimension that the KPI has values by.
 }
 
 // values are the numbers that an answer shows of a tally.
@@ -42,10 +44,13 @@ func (d *Definition) values(t *tally, now time.Time) values {
 	switch {
 	case t.hidden:
 		v.suppressed = true
+	case t.mixed:
 	case d.Kind == KindAge:
 		if !t.newest.IsZero() {
 			v.value = pointer(float64(max(0, now.Sub(t.newest).Milliseconds())) / 1000)
 		}
+	case d.Kind == KindQuantile:
+		v.value = t.steps.quantile(d.Quantile)
 	case d.Kind == KindCumulative:
 		d.addStock(&v, t)
 	case d.Kind == KindReported || v.official != nil && d.empty(t):
@@ -147,6 +152,20 @@ type sums struct{ window, numerator, denominator int }
 
 const none = -1
 
+// mixes says whether the question's total is of several codes of the one dimension that the KPI has values by.
+func (q *question) mixes() bool { return q.def.Per != "" && len(q.Filters[q.def.Per]) != 1 }
+
+// mix takes the values of all but rows by that dimension.
+func (t *tallies) mix(rows bool) {
+	t.total.mixed, t.compared.mixed, t.none.mixed = true, true, true
+	for i := range t.series {
+		t.series[i].mixed = true
+	}
+	for i := range t.rows {
+		t.rows[i].tally.mixed = rows || slices.Contains(t.rows[i].codes, "") // several that nobody named are no one
+	}
+}
+
 // cut is one question's place in time, and the columns of a plan that answer it.
 type cut struct {
 	q      *question
@@ -186,6 +205,9 @@ func (c *cut) choose(p *plan) {
 			s.denominator = p.column(c.q.def.denominator, s.window, series)
 		}
 		return s
+	}
+	if c.q.def.Kind == KindQuantile {
+		p.place = c.q.def.source.histogram
 	}
 	if c.stock == nil {
 		c.now = []sums{pick(t.windows[0], false)}
@@ -243,12 +265,12 @@ func (p *plan) count(c *cell, column int, asOf, bucketEnd time.Time) int64 {
 		return 0
 	}
 	col := p.columns[column]
-	if c.crossing != 0 && p.source.measures[col.expression.measure].deadline {
+	if judged := p.source.measures[col.expression.measure].deadline; c.crossing != 0 && judged != 0 {
 		now := p.windows[col.window].now(asOf)
 		if col.series {
 			now = earliest(now, bucketEnd)
 		}
-		if c.crossing < now.UnixMilli() {
+		if late := c.crossing < now.UnixMilli(); late != (judged == openLate) {
 			return 0
 		}
 	}
@@ -283,7 +305,7 @@ func (p *plan) tallies(r *reading, c *cut) *tallies {
 			}
 			p.add(&out.compared, of, c.before[at], t)
 		}
-		switch bucket, ok := slices.BinarySearchFunc(t.buckets, of.bucket, func(start time.Time, unix int64) int { return cmp.Compare(start.Unix(), unix) }); {
+		switch bucket, ok := t.bucketAt(of.bucket); {
 		case len(t.buckets) == 0:
 		case c.stock != nil:
 			daily.add(total, of.bucket, of.counts[c.series.numerator], p.count(of, c.series.denominator, t.asOf, time.Time{}), of.bases[c.series.window])
@@ -292,6 +314,7 @@ func (p *plan) tallies(r *reading, c *cut) *tallies {
 			out.series[bucket].numerator += p.count(of, c.series.numerator, t.asOf, end)
 			out.series[bucket].denominator += p.count(of, c.series.denominator, t.asOf, end)
 			out.series[bucket].base += of.bases[c.series.window]
+			p.addStep(&out.series[bucket], of, c.series)
 		}
 	}
 	if c.stock != nil {
@@ -313,12 +336,18 @@ func (p *plan) add(target *tally, of *cell, s sums, t *timing) {
 	target.numerator += p.count(of, s.numerator, t.asOf, time.Time{})
 	target.denominator += p.count(of, s.denominator, t.asOf, time.Time{})
 	target.base += of.bases[s.window]
+	p.addStep(target, of, s)
 	add(&target.reporting, of.reporting[s.window]...)
 	add(&target.missing, of.missing[s.window]...)
 }
 
 func (t *tallies) sortRows() {
 	slices.SortFunc(t.rows, func(a, b tallyRow) int { return slices.Compare(a.codes, b.codes) })
+}
+
+// bucketAt is the place of the bucket that starts at a second since 1970.
+func (t *timing) bucketAt(unix int64) (int, bool) {
+	return slices.BinarySearchFunc(t.buckets, unix, func(start time.Time, unix int64) int { return cmp.Compare(start.Unix(), unix) })
 }
 
 // bucketEnd is the end of a bucket, or of the period where that ends before.

@@ -23,6 +23,8 @@ type window struct {
 	from, upper time.Time
 	// end is where Now stops for what depends on now; zero where the period ends at as_of.
 	end time.Time
+	// seen is the start of the day from which on nothing is seen; zero where everything is.
+	seen time.Time
 	// about are the conditions of what counts.
 	about []condition
 }
@@ -40,6 +42,9 @@ func (q *question) timing(clock, latest time.Time) (*timing, error) {
 		tables = tables[:1] // they count whole days, from long ago
 	}
 	var failure error
+	if len(tables) > 1 && tables[0].now && q.def.follows() && q.past() {
+		tables = tables[1:]
+	}
 	for i := range tables {
 		t := &tables[i]
 		if q.Compare == CompareElapsed && q.Period == PeriodToday {
@@ -55,6 +60,11 @@ func (q *question) timing(clock, latest time.Time) (*timing, error) {
 		failure = err
 	}
 	return nil, failure
+}
+
+// past says whether the question is about how things stood at other moments than now.
+func (q *question) past() bool {
+	return q.grain != 0 || q.Compare != "" || !q.To.IsZero() || !q.At.IsZero()
 }
 
 // fits says what of the question is finer than the table keeps.
@@ -112,6 +122,7 @@ func (q *question) place(t *table, clock, latest time.Time) (*timing, error) {
 	if main.upper.Before(from) {
 		main.upper = from
 	}
+	main.seen = earliest(q.To, q.At, closed)
 	p.windows = []window{main}
 	if q.Compare != "" {
 		if err := q.placeCompared(p, step, from, to); err != nil {
@@ -158,7 +169,7 @@ func (q *question) placeCompared(p *timing, step grain, from, to time.Time) erro
 		}
 	}
 	p.compared = Span{Time{before}, Time{end}}
-	p.windows = append(p.windows, window{from: before, upper: end, end: end})
+	p.windows = append(p.windows, window{from: before, upper: end, end: end, seen: end})
 	return nil
 }
 
@@ -184,7 +195,7 @@ func (p *timing) sameCut(other *timing) bool {
 	}
 	for i, w := range p.windows {
 		o := other.windows[i]
-		if !w.from.Equal(o.from) || !w.upper.Equal(o.upper) || !w.end.Equal(o.end) {
+		if !w.from.Equal(o.from) || !w.upper.Equal(o.upper) || !w.end.Equal(o.end) || !w.seen.Equal(o.seen) {
 			return false
 		}
 	}

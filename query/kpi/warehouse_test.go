@@ -49,7 +49,7 @@ func newWorld(t testing.TB, clock time.Time, change ...func(*Config, *Deps)) *wo
 		t.Fatal(err)
 	}
 	cfg := DefaultConfig()
-	deps := Deps{Conn: w.db.Client.Conn(), Catalogue: cat, Coefficients: w.places.Coefficients(), Logger: zaptest.NewLogger(t), Now: w.now}
+	deps := Deps{Conn: w.db.Client.Conn(), Catalogue: cat, Coefficients: w.places.Coefficients(), Calendar: w.places.Calendar(), Logger: zaptest.NewLogger(t), Now: w.now}
 	for _, c := range change {
 		c(&cfg, &deps)
 	}
@@ -122,13 +122,19 @@ type event struct {
 // columnsOf is the column by field, for the fields that are stored as written.
 var columnsOf = map[string]map[string]string{
 	"dossier.status": {"status": "status", "channel": "channel", "portal": "portal", "service": "service_id", "due": "due_at", "limit": "statutory_limit",
-		"limit_unit": "limit_unit", "agency": "agency_code"},
-	"auth.attempt":      {"outcome": "outcome", "service": "service_id", "relying_party": "relying_party", "level": "assurance_level"},
-	"eid.account":       {"action": "account_action", "level": "eid_level"},
-	"wallet.document":   {"kind": "document_kind", "action": "document_action"},
-	"data.query":        {"consumer_agency": "consumer_agency", "query_kind": "query_kind", "outcome": "outcome"},
-	"counter.report":    {"metric": "metric_id", "value": "value", "denominator": "denominator", "qualifier": "qualifier", "as_of": "as_of", "source_ref": "source_ref"},
-	"service.catalog":   {"service": "service_id", "procedure": "procedure_code", "list": "list", "level": "level"},
+		"limit_unit": "limit_unit", "agency": "agency_code", "procedure": "procedure_code", "level": "service_level", "vneid": "vneid_authenticated", "form": "result_form"},
+	"dossier.document": {"kind": "doc_kind", "digitised": "digitised", "reused": "reused", "database": "source_db", "file": "has_file", "store": "from_national_store"},
+	"dossier.payment":  {"state": "payment_state", "online": "paid_online", "amount": "amount_vnd", "fee": "fee_total_vnd"},
+	"dossier.rating":   {"like": "likes", "score": "score"},
+	"dossier.sync":     {"on_time": "sync_on_time"},
+	"auth.attempt":     {"outcome": "outcome", "service": "service_id", "relying_party": "relying_party", "level": "assurance_level", "latency": "latency_ms"},
+	"eid.account":      {"action": "account_action", "level": "eid_level"},
+	"wallet.document":  {"kind": "document_kind", "action": "document_action"},
+	"data.query":       {"consumer_agency": "consumer_agency", "query_kind": "query_kind", "outcome": "outcome"},
+	"counter.report":   {"metric": "metric_id", "value": "value", "denominator": "denominator", "qualifier": "qualifier", "as_of": "as_of", "source_ref": "source_ref"},
+	"service.catalog": {"service": "service_id", "procedure": "procedure_code", "list": "list", "level": "level", "agency": "agency_code",
+		"full_eligible": "full_eligible", "written_result": "written_result", "fee_offline": "fee_offline_vnd", "fee_online": "fee_online_vnd"},
+	"petition.status":   {"status": "petition_status", "class": "petition_class", "due": "due_at", "like": "likes", "agency": "agency_code"},
 	"task.status":       {"status": "task_status", "agency": "lead_agency", "document": "source_document", "due": "due_at"},
 	"capability.status": {"kind": "capability_kind", "org": "org_id", "org_kind": "org_kind", "state": "capability_state"},
 	"data.quality": {"database": "database", "criterion": "criterion", "field": "quality_field", "rule": "rule_id", "evaluated": "evaluated",
@@ -165,7 +171,16 @@ func (w *world) insertPartition(table, topic, partition string, events []event) 
 			"type": e.kind, "topic": topic, "partition": partition, "offset": fmt.Sprint(offset),
 			"event_id": fmt.Sprintf("%s-%d", partition, offset), "weight": "1", "source": "/npsp/G22", "received_at": w.now().In(zone).Format("2006-01-02 15:04:05.000"),
 		}
-		if table != "register_events" {
+		switch table {
+		case "dossier_events":
+			delete(row, "weight")
+			row["likes"], row["paid_online"], row["amount_vnd"], row["fee_total_vnd"] = "-128", "-1", "-1", "-1" // absent
+		case "auth_attempts":
+			delete(row, "weight")
+			row["latency_ms"] = "-1" // absent
+		case "register_events":
+			row["likes"], row["fee_offline_vnd"], row["fee_online_vnd"] = "-128", "-1", "-1" // absent
+		default:
 			delete(row, "weight")
 		}
 		at := local(w.t, e.fields["time"])

@@ -107,14 +107,7 @@ func load(t *testing.T, db *enginetest.DB, data *reference.Data, now time.Time) 
 		events++
 	}
 	for _, block := range batch.Blocks() {
-		insert, err := db.Client.Conn().PrepareBatch(t.Context(), "INSERT INTO "+block.Table+" ("+strings.Join(block.Columns(), ", ")+")")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := block.AppendTo(insert); err != nil {
-			t.Fatal(err)
-		}
-		if err := insert.Send(); err != nil {
+		if err := db.Client.Insert(t.Context(), block.Table, block.Input(), "seeds"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,7 +132,7 @@ func TestEveryFigure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{Conn: db.Client.Conn(), Catalogue: catalogue, Coefficients: data.Coefficients(),
+	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{Conn: db.Client.Conn(), Catalogue: catalogue, Coefficients: data.Coefficients(), Calendar: data.Calendar(),
 		Logger: zaptest.NewLogger(t), Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +50,20 @@ type DB struct {
 	Database string
 	// Engine is the shared engine. A test that kills it disturbs the tests that run in parallel.
 	Engine *engine.Engine
+}
+
+// Crash kills the engine and waits until it has started again.
+func (db *DB) Crash(t testing.TB) {
+	t.Helper()
+	pid := db.Engine.PID()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); db.Engine.PID() == pid || db.Client.Conn().Ping(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the engine is not started again")
+		}
+	}
 }
 
 // Main runs the tests and stops the engine after them. It does not return. users, at most one,
@@ -116,12 +131,19 @@ func StartOwn(t testing.TB) *DB {
 	return open(t, e, "ioc_own")
 }
 
+// ClientConfig is how to connect to the test's database, as the user of Client.
+func (db *DB) ClientConfig() warehouse.ClientConfig {
+	cfg := warehouse.DefaultClientConfig()
+	cfg.Addr, cfg.Database = []string{db.Engine.Addr()}, db.Database
+	cfg.Username, cfg.Password = db.Engine.Username(), db.Engine.Password()
+	return cfg
+}
+
 // Open connects to the test's database as another user, until the test ends.
 func (db *DB) Open(t testing.TB, user engine.Credentials) *warehouse.Client {
 	t.Helper()
-	cfg := warehouse.DefaultClientConfig()
-	cfg.Addr = []string{db.Engine.Addr()}
-	cfg.Database, cfg.Username, cfg.Password = db.Database, user.Username, user.Password
+	cfg := db.ClientConfig()
+	cfg.Username, cfg.Password = user.Username, user.Password
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	client, err := warehouse.Open(ctx, cfg)

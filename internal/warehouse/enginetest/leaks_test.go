@@ -1,9 +1,7 @@
 package enginetest_test
 
 import (
-	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -15,15 +13,7 @@ import (
 func TestAnEngineStartedAgainIsNoLeak(t *testing.T) {
 	db := enginetest.StartOwn(t)
 	leaks := goleak.IgnoreCurrent()
-	pid := db.Engine.PID()
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(30 * time.Second); db.Engine.PID() == pid || db.Client.Conn().Ping(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the engine is not started again")
-		}
-	}
+	db.Crash(t)
 	if goleak.Find(leaks, goleak.IgnoreAnyFunction("none")) == nil {
 		t.Error("nothing is to be ignored")
 	}

@@ -1,0 +1,62 @@
+package kpi
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// catalogueSource is the source of what is said about services and procedures.
+const catalogueSource = "service_catalogue"
+
+// eligibleSQL is, of a dossier, whether its procedure can be offered as a full process: the condition full_eligible. The
+// parameter names the procedures and services, where only a province says so after its code and a space.
+const eligibleSQL = "if(procedure_code IN {eligible:Array(String)} OR service_id IN {eligible:Array(String)} OR concat(province, ' ', procedure_code) IN {eligible:Array(String)} OR concat(province, ' ', service_id) IN {eligible:Array(String)}, 'yes', 'no')"
+
+// asksEligible says whether the definition counts dossiers by what the service catalogue says of their procedure.
+func (d *Definition) asksEligible() bool { return d.source.form == rollup && d.names(eligibleCodes) }
+
+// besides are the sources that the values of the KPI depend on besides its own.
+func (d *Definition) besides() []string {
+	var names []string
+	if d.Metric != "" && d.source.form != reports {
+		names = append(names, figureSource)
+	}
+	if d.asksEligible() {
+		names = append(names, catalogueSource)
+	}
+	if d.asksUse() {
+		names = append(names, dossierSource)
+	}
+	return names
+}
+
+// eligibleBelow are the procedures and services that the catalogue, below the positions and before the moment end (zero is
+// no bound), says can be offered as a full process. What the nation's entries say of one counts before what a province says of its own.
+func (e *Evaluator) eligibleBelow(ctx context.Context, read *reading, end time.Time) ([]string, error) {
+	src := e.deps.Catalogue.sources[catalogueSource]
+	entries, err := e.readRegister(ctx, src.statement(), read)
+	if err != nil {
+		return nil, err
+	}
+	at := 1 + slices.Index(src.register.names(), eligibleCodes)
+	said := map[string]string{} // the last word on each, of the nation and of each province
+	for i := range entries {
+		entry := &entries[i]
+		item := entry.texts[0]
+		if !end.IsZero() && !entry.at.Before(end) || item == "" || entry.texts[at] == src.codes[eligibleCodes][0] {
+			continue
+		}
+		if entry.province != "" {
+			item = entry.province + " " + item
+		}
+		said[item] = entry.texts[at]
+	}
+	maps.DeleteFunc(said, func(item, word string) bool {
+		_, alone, ofProvince := strings.Cut(item, " ")
+		return word != "yes" || ofProvince && said[alone] == "no"
+	})
+	return slices.Sorted(maps.Keys(said)), nil
+}
