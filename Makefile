@@ -17,6 +17,8 @@ BENCHTIME ?= 1s
 # Events and rounds of bench-ingest.
 BENCHEVENTS ?= 4000000
 BENCHROUNDS ?= 5
+# Events of bench-query, of a tenth as many dossiers.
+QUERYEVENTS ?= 100000000
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -73,6 +75,11 @@ bench: engine ## run the benchmarks; BENCHTIME=1x for a smoke test
 bench-ingest: engine $(kafka) ## compare ingestion with ClickHouse's Kafka engine, on the embedded broker and on Apache Kafka
 	TEST_KAFKA_HOME='$(CURDIR)/.engine/kafka' TEST_BENCH_EVENTS=$(BENCHEVENTS) TEST_BENCH_ROUNDS=$(BENCHROUNDS) \
 		go test -run '^$$' -bench 'BenchmarkIngest$$' -benchtime 1x -timeout 3h $(TESTFLAGS) ./cmd/ioc
+
+.PHONY: bench-query
+bench-query: engine ## measure KPIs over a year of QUERYEVENTS events: single ones, boards, and how fresh dossiers are
+	TEST_BENCH_EVENTS=$(QUERYEVENTS) TEST_BENCH_QUESTIONS=100 TEST_BENCH_SECONDS=60 \
+		go test -run '^$$' -bench 'BenchmarkQuery$$' -benchtime 1x -timeout 6h $(TESTFLAGS) ./cmd/ioc
 
 .PHONY: fuzz-smoke
 fuzz-smoke: engine ## run each fuzz target on FUZZTIME inputs

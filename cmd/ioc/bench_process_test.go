@@ -151,8 +151,13 @@ func number(tb testing.TB, text string) int {
 // startEngine starts an engine of its own, with the configuration of `ioc demo`, until the benchmark ends.
 func startEngine(b *testing.B) *engine.Engine {
 	b.Helper()
+	return startEngineIn(b, b.TempDir())
+}
+
+func startEngineIn(b *testing.B, dir string) *engine.Engine {
+	b.Helper()
 	cfg := engine.DefaultConfig()
-	cfg.Dir, cfg.LogLevel, cfg.Library = b.TempDir(), "fatal", os.Getenv(engine.LibraryEnv)
+	cfg.Dir, cfg.LogLevel, cfg.Library = dir, "fatal", os.Getenv(engine.LibraryEnv)
 	e, err := engine.New(cfg, engine.Deps{Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Command: enginetest.Command})
 	if err != nil {
 		b.Fatal(err)

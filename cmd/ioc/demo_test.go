@@ -20,11 +20,11 @@ type demoProcess struct {
 	stop       func()
 }
 
-// startDemo runs ioc demo without its simulator on a data directory and waits until it is ready.
-func startDemo(tb testing.TB, data string) *demoProcess {
+// startDemo runs ioc demo without its simulator on a data directory, with further flags, and waits until it is ready.
+func startDemo(tb testing.TB, data string, flags ...string) *demoProcess {
 	tb.Helper()
-	cmd := exec.Command(os.Args[0], "demo", "--no-simulate", "--data", data, "--listen", "127.0.0.1:0",
-		"--internal-listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--log.level", "error")
+	cmd := exec.Command(os.Args[0], append([]string{"demo", "--no-simulate", "--data", data, "--listen", "127.0.0.1:0",
+		"--internal-listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--log.level", "error"}, flags...)...)
 	cmd.Env = append(os.Environ(), runEnv+"=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -28,7 +28,7 @@ func scopeUsers(database string, data *reference.Data) engine.Users {
 		users.Scopes = append(users.Scopes, engine.ProvinceScope(province.Code))
 	}
 	for _, view := range warehouse.AnalystViews() {
-		users.Objects = append(users.Objects, engine.Object{Name: view.Name, Province: view.Province, NationalRows: view.NationalRows})
+		users.Objects = append(users.Objects, engine.Object{Name: view.Name, Province: view.Province, NationalRows: view.NationalRows, Sensitive: view.Sensitive})
 	}
 	return users
 }

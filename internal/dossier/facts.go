@@ -28,6 +28,8 @@ const (
 	SyncedLate
 	// Dislike: the applicant is not content (item 5.4).
 	Dislike
+	// Document: anything is said of a document of the dossier, so that what is not said of it is not so.
+	Document
 )
 
 // Moments are the times at which facts of a dossier became true, in Unix milliseconds; 0 is never. Where a fact has
@@ -46,8 +48,8 @@ type Moments struct {
 	Fee, Paid int64
 	// Result is the first electronic result, and Digitised when there is also a component with a file.
 	Result, Digitised int64
-	// Reused, Stored, Population and Disliked are the first of their facts.
-	Reused, Stored, Population, Disliked int64
+	// Reused, Stored, Population, Disliked and Documented are the first of their facts.
+	Reused, Stored, Population, Disliked, Documented int64
 	// Synced is the first synchronisation in time, and Unsynced the first that was late, after which the dossier is not
 	// synchronised in time whatever comes. Synced is 0 where the first that was late came before it.
 	Synced, Unsynced int64
@@ -79,6 +81,7 @@ func (e *Evaluator) moments(s *State, events []Event) {
 	m.Fee, m.Result = first(Fee), first(ResultFile)
 	m.Paid, m.Digitised = both(m.Fee, first(PaidOnline)), both(m.Result, first(ComponentFile))
 	m.Reused, m.Stored, m.Population, m.Disliked = first(ReusedComponent), first(StoreComponent), first(PopulationData), first(Dislike)
+	m.Documented = first(Document)
 	m.Synced, m.Unsynced = first(SyncedOnTime), first(SyncedLate)
 	if m.Unsynced > 0 && m.Synced >= m.Unsynced {
 		m.Synced = 0

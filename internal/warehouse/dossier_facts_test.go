@@ -56,7 +56,7 @@ func (s said) facts() (f dossier.Facts) {
 	for fact, holds := range map[dossier.Facts]bool{
 		dossier.ComponentFile: s.hasComponent(), dossier.ResultFile: s.hasResult(), dossier.ReusedComponent: s.hasReused(), dossier.StoreComponent: s.hasStored(),
 		dossier.PopulationData: s.usesPopulation(), dossier.Fee: s.hasFee(), dossier.PaidOnline: s.isPaidOnline(),
-		dossier.SyncedOnTime: s.sync == yes, dossier.SyncedLate: s.sync == no, dossier.Dislike: s.like == -1,
+		dossier.SyncedOnTime: s.sync == yes, dossier.SyncedLate: s.sync == no, dossier.Dislike: s.like == -1, dossier.Document: s.document != 0,
 	} {
 		if holds {
 			f |= fact
@@ -88,12 +88,12 @@ func (s said) hasFee() bool {
 }
 
 // moments are the moments of a dossier in the order of the columns of dossier_state.
-type moments [16]int64
+type moments [17]int64
 
 func momentsOf(s *dossier.State) moments {
 	m := &s.Moments
 	return moments{s.Formed, s.Closed, m.Completed, m.Supplemented, m.Handled, int64(m.WorkingDays), m.Fee, m.Paid, m.Result, m.Digitised, m.Reused, m.Stored, m.Population,
-		m.Synced, m.Unsynced, m.Disliked}
+		m.Synced, m.Unsynced, m.Disliked, m.Documented}
 }
 
 // happened are the moments as the items of 766 have them.
@@ -131,6 +131,7 @@ func (o *oracle) happened() (m moments) {
 		m[13] = 0
 	}
 	m[15] = when(func(s said) bool { return s.like == -1 })
+	m[16] = when(func(s said) bool { return s.document != 0 })
 	return m
 }
 
@@ -169,7 +170,10 @@ func (o *oracle) workingDays(ended int64) int64 {
 // measures are what dossier_days and dossier_history count of an accepted dossier, and when it is counted.
 func (r *dossierRow) measures() map[string]int64 {
 	m := map[string]int64{"n": r.AcceptedAt, "completed": r.Moments[2], "supplemented": r.Moments[3], "handled": r.Moments[4],
-		"with_fee": r.Moments[6], "paid_online": r.Moments[7], "digitised": r.Moments[9], "reused": r.Moments[10], "from_store": r.Moments[11], "population": r.Moments[12], "with_result": r.Moments[8]}
+		"with_fee": r.Moments[6], "paid_online": r.Moments[7], "digitised": r.Moments[9], "reused": r.Moments[10], "from_store": r.Moments[11], "population": r.Moments[12], "with_result": r.Moments[8], "sync_told": r.Moments[13], "documented": r.Moments[16]}
+	if r.Moments[13] == 0 {
+		m["sync_told"] = r.Moments[14]
+	}
 	if r.Form == formNone {
 		m["with_result"] = max(r.AcceptedAt, r.Moments[0])
 	}
@@ -182,7 +186,7 @@ func (r *dossierRow) measures() map[string]int64 {
 	return m
 }
 
-var measureNames = []string{"n", "completed", "supplemented", "handled", "working_days", "with_fee", "paid_online", "written", "e_result", "digitised", "reused", "from_store", "population", "with_result", "synced"}
+var measureNames = []string{"n", "completed", "supplemented", "handled", "working_days", "with_fee", "paid_online", "written", "e_result", "digitised", "reused", "from_store", "population", "with_result", "synced", "sync_told", "documented"}
 
 // checkMeasures compares the measures of both rollups with the states: now, and dossier_history at the start of some days.
 func (w *world) checkMeasures(states map[string]dossierRow) {
@@ -221,7 +225,7 @@ func (w *world) checkMeasures(states map[string]dossierRow) {
 		}
 		tables := map[string]string{"dossier_history": fmt.Sprintf("toInt64(toInt32(seen)) < %d", cut)}
 		if cut == forever {
-			tables["dossier_days"] = "1"
+			tables["dossier_days"], tables["dossier_province_days"] = "1", "1"
 		}
 		for table, where := range tables {
 			got := w.sums(table, where)
@@ -235,6 +239,10 @@ func (w *world) checkMeasures(states map[string]dossierRow) {
 	if diff := cmp.Diff(w.cube("dossier_deadlines", "toInt32(day), toUnixTimestamp64Milli(overdue_at), ended_on, disliked_on"),
 		w.cube("dossier_agency_deadlines", "toInt32(day), toUnixTimestamp64Milli(overdue_at), ended_on, disliked_on")); diff != "" {
 		w.t.Errorf("deadlines by agency are others:\n%s", diff)
+	}
+	if diff := cmp.Diff(w.cube("dossier_deadlines", "toInt32(day), if(ended_on > toDate(0), 57600000, toUnixTimestamp64Milli(overdue_at)), ended_on > toDate(0), disliked_on > toDate(0)"),
+		w.cube("dossier_province_deadlines", "toInt32(day), toUnixTimestamp64Milli(overdue_at), ended_on > toDate(0), disliked_on > toDate(0)")); diff != "" {
+		w.t.Errorf("deadlines by place are others:\n%s", diff)
 	}
 }
 

@@ -58,7 +58,7 @@ func dossierEvents(fresh, bound, which string) string {
 const dossierColumns = `registered_on, subject, sign, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at,
 	supplements, supplement_ms, province, province63, agency_code, service_id, procedure_code, service_level, channel, portal, result_form,
 	formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at,
-	unsynced_at, disliked_at, topic, partition, position, latest`
+	unsynced_at, disliked_at, documented_at, topic, partition, position, latest`
 
 // factsSQL is the facts that an event says, as dossier.Facts.
 func factsSQL() string {
@@ -76,6 +76,7 @@ func factsSQL() string {
 		{dossier.SyncedOnTime, "sync_on_time = 'yes'"},
 		{dossier.SyncedLate, "sync_on_time = 'no'"},
 		{dossier.Dislike, "likes = -1"},
+		{dossier.Document, "doc_kind != 'none'"},
 	}
 	terms := make([]string, len(facts))
 	for i, f := range facts {
@@ -335,7 +336,7 @@ func (w *changeWriter) append(registeredOn time.Time, subject string, sign int8,
 		s.Province, s.Province63, s.Agency, s.Service, s.Procedure, s.Level, s.Channel, s.Portal, s.Form,
 		time.UnixMilli(s.Formed), time.UnixMilli(s.Closed), time.UnixMilli(m.Completed), time.UnixMilli(m.Supplemented), time.UnixMilli(m.Handled), m.WorkingDays, time.UnixMilli(m.Fee), time.UnixMilli(m.Paid),
 		time.UnixMilli(m.Result), time.UnixMilli(m.Digitised), time.UnixMilli(m.Reused), time.UnixMilli(m.Stored), time.UnixMilli(m.Population), time.UnixMilli(m.Synced),
-		time.UnixMilli(m.Unsynced), time.UnixMilli(m.Disliked), w.topic, w.partition, w.position, time.UnixMilli(s.Latest))
+		time.UnixMilli(m.Unsynced), time.UnixMilli(m.Disliked), time.UnixMilli(m.Documented), w.topic, w.partition, w.position, time.UnixMilli(s.Latest))
 	if err != nil {
 		return fmt.Errorf("encoding a dossier change: %w", err)
 	}

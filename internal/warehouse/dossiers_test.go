@@ -151,7 +151,7 @@ const stateColumns = `toInt32(registered_on), subject, version, toUnixTimestamp6
 	[toUnixTimestamp64Milli(formed_at), toUnixTimestamp64Milli(closed_at), toUnixTimestamp64Milli(completed_at), toUnixTimestamp64Milli(supplemented_at), toUnixTimestamp64Milli(handled_at), toInt64(working_days),
 		toUnixTimestamp64Milli(fee_at), toUnixTimestamp64Milli(paid_at), toUnixTimestamp64Milli(result_at), toUnixTimestamp64Milli(digitised_at),
 		toUnixTimestamp64Milli(reused_at), toUnixTimestamp64Milli(stored_at), toUnixTimestamp64Milli(population_at), toUnixTimestamp64Milli(synced_at), toUnixTimestamp64Milli(unsynced_at),
-		toUnixTimestamp64Milli(disliked_at)]`
+		toUnixTimestamp64Milli(disliked_at), toUnixTimestamp64Milli(documented_at)]`
 
 // states reads dossier states by subject.
 func (w *world) states(from string) map[string]dossierRow {
@@ -187,7 +187,7 @@ func (w *world) recompute(table string) {
 	w.t.Helper()
 	columns := strings.Join([]string{"registered_on, subject, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at, supplements, supplement_ms",
 		"province, province63, agency_code, service_id, procedure_code, service_level, channel, portal, result_form",
-		"formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at, unsynced_at, disliked_at, latest"}, ", ")
+		"formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at, unsynced_at, disliked_at, documented_at, latest"}, ", ")
 	execute := func(statement string) {
 		if err := w.db.Client.Conn().Exec(w.t.Context(), statement); err != nil {
 			w.t.Fatal(err)

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	users := engine.Users{Database: analysts, Limits: engine.DefaultLimits(),
 		Scopes: []engine.Scope{engine.NationalScope(), engine.ProvinceScope("01"), engine.ProvinceScope("79")}}
 	for _, v := range warehouse.AnalystViews() {
-		users.Objects = append(users.Objects, engine.Object{Name: v.Name, Province: v.Province, NationalRows: v.NationalRows})
+		users.Objects = append(users.Objects, engine.Object{Name: v.Name, Province: v.Province, NationalRows: v.NationalRows, Sensitive: v.Sensitive})
 	}
 	enginetest.Main(m, users)
 }

@@ -9,6 +9,9 @@ type View struct {
 	// NationalRows says that rows without a province are for every scope (registers), and not for the national scope
 	// only (facts).
 	NationalRows bool
+	// Sensitive is a Bool column, where NationalRows is set: of the rows without a province, those that it marks are for the
+	// national scope only. Empty: none are.
+	Sensitive string
 }
 
 // AnalystViews are all objects that a scope's user may read. Whoever adds a view for analysts adds it
@@ -27,6 +30,7 @@ func AnalystViews() []View {
 		{Name: "petitions", Province: "province", NationalRows: true},
 		{Name: "reports", Province: "province", NationalRows: true},
 		{Name: "feeds", Province: "province"},
+		{Name: "published_values", Province: "province", NationalRows: true, Sensitive: "sensitive"},
 		{Name: "provinces"}, {Name: "services"}, {Name: "savings_coefficients"}, {Name: "working_calendar"},
 	}
 }

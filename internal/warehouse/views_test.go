@@ -82,6 +82,9 @@ func fill(t *testing.T, admin *warehouse.Client) {
 	for _, province := range []string{"01", "79", ""} {
 		exec("INSERT INTO feed_quality (hour, source, province, type, age_seconds, accepted) VALUES (now(), '/npsp/H26', '" + province + "', 'auth.attempt', 2, 5)")
 	}
+	for _, province := range []string{"01", "79", ""} {
+		exec("INSERT INTO kpi_journal (minute, kpi, province, period, value, definition, version) VALUES (now(), 'auth_transactions', '" + province + "', 'today', 5, 'd', 1)")
+	}
 	exec("INSERT INTO feed_quality (hour, source, province, type, sensitive, age_seconds, accepted) VALUES (now(), '" + sensitive + "', '79', 'wallet.document', 1, 2, 5)")
 	exec("INSERT INTO feed_quality (topic, partition, position) VALUES ('t', 0, 100)")
 	n := 0
@@ -161,6 +164,48 @@ func TestAnalystViewsByScope(t *testing.T) {
 		if err := as["national"].Conn().Exec(t.Context(), "SELECT * FROM "+table+" LIMIT 0"); err == nil || !strings.Contains(err.Error(), "Not enough privileges") {
 			t.Errorf("national reads %s: %v", table, err)
 		}
+	}
+}
+
+// Of a KPI that is sensitive the nation's values are for the national scope, and what was published of it by another definition,
+// by which it may not have been sensitive, is for nobody. A KPI that is no longer sensitive has all.
+func TestPublishedValuesOfSensitiveKPIs(t *testing.T) {
+	admin, as := analystWorld(t)
+	const today, yesterday = "toStartOfDay(now('Asia/Ho_Chi_Minh'))", "toStartOfDay(now('Asia/Ho_Chi_Minh')) - INTERVAL 1 DAY"
+	for _, row := range []struct {
+		minute, kpi, definition string
+		sensitive, version      int
+	}{
+		{yesterday, "health_books_created", "before", 0, 3}, {today, "health_books_created", "now", 1, 5},
+		{yesterday, "auth_transactions", "before", 1, 4}, {today, "auth_transactions", "now", 0, 6},
+		{yesterday, "removed_from_the_catalogue", "before", 1, 7},
+	} {
+		for _, province := range []string{"01", "79", ""} {
+			statement := fmt.Sprintf("INSERT INTO kpi_journal (minute, kpi, province, period, value, definition, sensitive, version) VALUES (%s, '%s', '%s', 'all', 5, '%s', %d, %d)",
+				row.minute, row.kpi, province, row.definition, row.sensitive, row.version)
+			if err := admin.Conn().Exec(t.Context(), statement); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+	}
+	const shown = "SELECT toString(arraySort(groupArray((kpi, definition, province)))) FROM published_values"
+	for scope, want := range map[string]string{
+		"national": "[('auth_transactions','before',''),('auth_transactions','before','01'),('auth_transactions','before','79')," +
+			"('auth_transactions','now',''),('auth_transactions','now','01'),('auth_transactions','now','79')," +
+			"('health_books_created','now',''),('health_books_created','now','01'),('health_books_created','now','79')]",
+		// The nation's of auth_transactions was kept from provinces when it was published, and still is.
+		"province_79": "[('auth_transactions','before','79'),('auth_transactions','now',''),('auth_transactions','now','79'),('health_books_created','now','79')]",
+	} {
+		if got := text(t, as[scope], shown); got != want {
+			t.Errorf("%s sees %s, want %s", scope, got, want)
+		}
+	}
+	// Of several rows of a value and minute one counts.
+	if err := admin.Conn().Exec(t.Context(), "INSERT INTO kpi_journal (minute, kpi, period, value, definition, version) VALUES ("+today+", 'auth_transactions', 'all', 6, 'now', 9)"); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, as["province_79"], "SELECT toString(groupArray(value)) FROM published_values WHERE kpi = 'auth_transactions' AND province = '' AND period = 'all'"); got != "[6]" {
+		t.Errorf("the value of the nation is %s", got)
 	}
 }
 

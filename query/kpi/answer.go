@@ -42,7 +42,7 @@ type Answer struct {
 	Denominator *int64    `json:"denominator"`
 	Baseline    *Baseline `json:"baseline"`
 	Official    *Baseline `json:"official"`            // Newest official figure, whether or not the value is made of it; null when there is none.
-	Suppressed  bool      `json:"suppressed,omitzero"` // Of a sensitive KPI: too small to show, or the complement of what is.
+	Suppressed  bool      `json:"suppressed,omitzero"` // Too small to show, or the complement of what is.
 	Target      *float64  `json:"target"`
 	Status      Status    `json:"status"`
 	Coverage    Coverage  `json:"coverage"`

@@ -140,6 +140,7 @@ func TestBadDefinitions(t *testing.T) {
 		{"two documents", ownKPI + "---\n" + ownKPI, "1:1", "file of its own"},
 		{"other file name", change("id: own_rate", "id: your_rate"), "1:5", "make them the same"},
 		{"missing name", change("name: {vi: Của tôi, en: Mine}", "name: {vi: Của tôi}"), "3:8", "name.en: is missing"},
+		{"feed of nothing", change("numerator: ", "feed: sum(attempts)\nnumerator: "), "7:7", "attempts shows no events to be sent"},
 		{"unknown kind", change("kind: ratio", "kind: median"), "2:7", "use one of age, count, cumulative, formula, quantile, ratio, reported, sum"},
 		{"kind of another source", change("source: auth_attempts", "source: official_reports"), "2:7", "choose another source"},
 		{"unknown unit", change("unit: ratio", "unit: percent"), "5:7", "use one of ratio"},

@@ -320,6 +320,9 @@ func (c condition) equal(other condition) bool {
 func (d *Definition) about() []condition {
 	shared := slices.Clone(d.numerator.conditions)
 	for _, e := range d.sums() {
+		if e == d.feed {
+			continue // it is of the same facts
+		}
 		shared = slices.DeleteFunc(shared, func(c condition) bool { return !slices.ContainsFunc(e.conditions, c.equal) })
 	}
 	return shared
@@ -328,6 +331,18 @@ func (d *Definition) about() []condition {
 // follows says whether the definition counts what happens to things later.
 func (d *Definition) follows() bool {
 	return slices.ContainsFunc(d.sums(), func(e *expression) bool { return d.source.measures[e.measure].follows })
+}
+
+// dated says whether what the definition counts depends on the moment at which it is asked.
+func (d *Definition) dated() bool {
+	return slices.ContainsFunc(d.sums(), func(e *expression) bool { return d.source.measures[e.measure].dated() })
+}
+
+// within says whether a table has every dimension that the definition names.
+func (d *Definition) within(t *table) bool {
+	return !slices.ContainsFunc(d.sums(), func(e *expression) bool {
+		return slices.ContainsFunc(e.conditions, func(c condition) bool { return t.columns[c.dimension] == "" })
+	})
 }
 
 // names says whether a sum of the definition has a condition on one of the dimensions.
@@ -339,7 +354,7 @@ func (d *Definition) names(dimensions ...string) bool {
 
 // sums are all sums that the definition is made of.
 func (d *Definition) sums() (all []*expression) {
-	for _, e := range []*expression{d.numerator, d.denominator} {
+	for _, e := range []*expression{d.numerator, d.denominator, d.feed} {
 		if e != nil {
 			all = append(all, e)
 		}

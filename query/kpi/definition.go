@@ -33,6 +33,7 @@ type Definition struct {
 	Source        string      `json:"source" yaml:"source"` // A named source; see the package documentation.
 	Numerator     string      `json:"numerator,omitempty" yaml:"numerator"`
 	Denominator   string      `json:"denominator,omitempty" yaml:"denominator"`
+	Feed          string      `json:"feed,omitempty" yaml:"feed"`         // Of a ratio: the sum that shows that the events are sent which it rests on.
 	Quantile      float64     `json:"quantile,omitempty" yaml:"quantile"` // Of a quantile: its share, 0.95 for example.
 	Versions      []Version   `json:"versions,omitempty" yaml:"versions"` // Of a formula, in the order of their dates.
 	Whole         int64       `json:"whole,omitempty" yaml:"whole"`       // What a count is out of in each place, 25 services for example.
@@ -51,6 +52,7 @@ type Definition struct {
 	Tags          []string    `json:"tags,omitempty" yaml:"tags"`
 
 	numerator, denominator *expression
+	feed                   *expression // nil where the ratio rests on what makes its denominator
 	source                 *source
 	file                   *definitionFile // Of a formula, for errors about its parts.
 }

@@ -66,7 +66,8 @@
 // for the nation and by province of the 34-scheme. Counts from 1 to min_cell-1 are suppressed, and the counts after them
 // that with the total would give them away; file sensitive.go has the rule. The publication holds what is left, and so does
 // every face. Late events can still change a value by a small number from one day to the next.
-// No other KPI may name sensitive codes; as a dimension they are counted under another code.
+// No other KPI may name sensitive codes; as a dimension they are counted under another code, and where their number is small
+// other codes are hidden with it; file complement.go has the rule.
 //
 // # One statement, one position
 //

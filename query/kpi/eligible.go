@@ -2,7 +2,6 @@ package kpi
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -54,9 +53,13 @@ func (e *Evaluator) eligibleBelow(ctx context.Context, read *reading, end time.T
 		}
 		said[item] = entry.texts[at]
 	}
-	maps.DeleteFunc(said, func(item, word string) bool {
+	var eligible []string
+	for item, word := range said {
 		_, alone, ofProvince := strings.Cut(item, " ")
-		return word != "yes" || ofProvince && said[alone] == "no"
-	})
-	return slices.Sorted(maps.Keys(said)), nil
+		if word == "yes" && (!ofProvince || said[alone] != "no") {
+			eligible = append(eligible, item)
+		}
+	}
+	slices.Sort(eligible)
+	return eligible, nil
 }

@@ -184,24 +184,29 @@ func timings(qs []*question, clock, latest time.Time, figures *figuresReading) (
 	return all, nil
 }
 
-// tallyRollup reads the questions of each period with a statement of their own: those of a month do not go over the rows of
-// all years because another question does.
+// tallyRollup reads the questions of each period and table with a statement of their own: those of a month do not go over the
+// rows of all years because another question does.
 func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time.Time, figures *figuresReading, eligible []string) ([]*tallies, error) {
-	byPeriod := map[string][]int{}
+	type statement struct{ period, table string }
+	asked := map[statement][]int{}
 	for i, q := range qs {
-		byPeriod[q.Period] = append(byPeriod[q.Period], i)
+		of := statement{period: q.Period}
+		if t, err := q.timing(e.now(q), latest); err == nil { // else it is refused, alone or with others
+			of.table = t.table.name
+		}
+		asked[of] = append(asked[of], i)
 	}
 	out := make([]*tallies, len(qs))
-	for _, period := range slices.Sorted(maps.Keys(byPeriod)) {
-		var together []*question
-		for _, i := range byPeriod[period] {
-			together = append(together, qs[i])
+	for _, places := range asked {
+		together := make([]*question, len(places))
+		for k, i := range places {
+			together[k] = qs[i]
 		}
 		read, err := e.tallyTogether(ctx, together, latest, figures, eligible)
 		if err != nil {
 			return nil, err
 		}
-		for k, i := range byPeriod[period] {
+		for k, i := range places {
 			out[i] = read[k]
 		}
 	}
@@ -244,6 +249,11 @@ func (e *Evaluator) tallyTogether(ctx context.Context, qs []*question, latest ti
 			out = append(out, p.tallies(r, expected[i]))
 		}
 		if len(out) == len(qs) {
+			for i, q := range qs {
+				if err := e.conceal(ctx, p, q, out[i]); err != nil {
+					return nil, err
+				}
+			}
 			return out, nil
 		}
 		latest, slack = r.latest, slack*8

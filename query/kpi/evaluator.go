@@ -72,6 +72,7 @@ type Evaluator struct {
 
 	mu          sync.Mutex
 	interest    map[item]int
+	asked       map[item]time.Time // When it was asked for last and not published.
 	subscribers map[chan *Publication]bool
 	seen        map[string]sourceSeen
 	figures     *figuresReading // Read last; it never changes.
@@ -99,7 +100,7 @@ func New(cfg Config, deps Deps) (*Evaluator, error) {
 	}
 	e := &Evaluator{
 		cfg: cfg, deps: deps, coefficients: deps.Coefficients.Version(), examples: exampleSources(deps), definitions: map[string]string{},
-		published: map[string]*publishedSource{}, interest: map[item]int{}, subscribers: map[chan *Publication]bool{}, seen: map[string]sourceSeen{},
+		published: map[string]*publishedSource{}, interest: map[item]int{}, asked: map[item]time.Time{}, subscribers: map[chan *Publication]bool{}, seen: map[string]sourceSeen{},
 	}
 	for _, def := range deps.Catalogue.all {
 		e.definitions[def.ID] = def.Hash(e.coefficients)

@@ -118,10 +118,11 @@ func (e *Evaluator) readFigures(ctx context.Context, read *reading) (*figuresRea
 	return out, nil
 }
 
-// sort puts the figures of each place in order. Of those for one date the one that was reported last counts.
+// sort puts the figures of each place in order. Of those for one date the one that was reported last counts; what is left
+// stays in the order of the register.
 func (p places) sort() {
 	for _, figures := range p {
-		slices.SortFunc(figures, func(a, b report) int {
+		slices.SortStableFunc(figures, func(a, b report) int {
 			return cmp.Or(a.asOf.Compare(b.asOf), a.moment.Compare(b.moment), cmp.Compare(a.id, b.id))
 		})
 	}

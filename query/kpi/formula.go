@@ -196,11 +196,15 @@ func (e *Evaluator) formula(q *question, parts []*Answer) *Answer {
 		Revision: fmt.Sprintf("r-%d-%s", sum, hex.EncodeToString(h.Sum(nil)[:6])), EvaluatedAt: newest.EvaluatedAt,
 		Value: score.Points, Status: def.status(score.Points), Definition: e.definitions[def.ID], Notes: []Note{}, Exact: true, Score: score,
 	}
+	var without, unsent []string
 	for _, g := range score.Groups {
 		for _, item := range g.Items {
 			a.Coverage.Expected++
 			if item.Points != nil {
 				a.Coverage.Reporting++
+			}
+			if item.Points != nil && item.Rate == nil {
+				without = append(without, item.KPI)
 			}
 		}
 	}
@@ -209,9 +213,20 @@ func (e *Evaluator) formula(q *question, parts []*Answer) *Answer {
 			a.Notes = append(a.Notes, note(NoteIllustrative))
 		}
 		a.Exact = a.Exact && p.Exact
+		for _, n := range p.Notes {
+			if n.Code == NoteNoFeed {
+				unsent = append(unsent, n.Items...)
+			}
+		}
 	}
 	if len(missing) > 0 {
 		a.Notes = append(a.Notes, note(NoteMissingItems, missing...))
+	}
+	if slices.Sort(unsent); len(unsent) > 0 {
+		a.Notes = append(a.Notes, note(NoteNoFeed, slices.Compact(unsent)...))
+	}
+	if slices.Sort(without); len(without) > 0 {
+		a.Notes = append(a.Notes, note(NoteWithoutCases, without...))
 	}
 	if def.Target != nil {
 		a.Target = &def.Target.Value

@@ -146,6 +146,9 @@ func (h *handbook) definition(d *Definition) {
 	h.row("Nguồn / Source", "`"+d.Source+"`", sourceTerms[d.Source].rows)
 	h.expression("Tử số / Numerator", d.Numerator, d.numerator, d.source)
 	h.expression("Mẫu số / Denominator", d.Denominator, d.denominator, d.source)
+	if d.feed != nil {
+		h.expression("Cần có / Needs", d.Feed, d.feed, d.source)
+	}
 	if d.Quantile > 0 {
 		share := d.Quantile
 		h.row("Phân vị / Quantile", format.Prose(&share, "ratio", format.VI), Text{})

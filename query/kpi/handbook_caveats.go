@@ -21,8 +21,15 @@ func (c *Catalogue) caveats(d *Definition) []Text {
 		"Known from official publications only, there is no live source: the value changes with a new report only."})
 	say(d.Metric != "" && d.Kind != KindCumulative && d.Kind != KindReported, Text{"Khi chưa đếm được gì trong phạm vi và kỳ, giá trị là số công bố chính thức gần nhất (ghi chú `official_figure`).",
 		"While nothing at all was counted in scope and period, the value is the newest official figure (note `official_figure`)."})
+	if d.feed != nil {
+		events := d.source.measures[d.feed.measure].events
+		say(true, Text{fmt.Sprintf("Khi có hồ sơ mà trong phạm vi và kỳ không có sự kiện `%s` nào thì không biết tỷ lệ: không có giá trị (ghi chú `no_feed`), không phải 0.", events),
+			fmt.Sprintf("Where there are dossiers but not one `%s` event in scope and period the rate is not known: there is no value (note `no_feed`), and not 0.", events)})
+	}
 	say(d.Kind == KindFormula, Text{"Khi còn thiếu một chỉ tiêu thì không có tổng điểm; ghi chú `missing_items` nêu chỉ tiêu thiếu.",
 		"While an item is missing there is no total; the note `missing_items` names it."})
+	say(d.Kind == KindFormula, Text{"Chỉ tiêu được điểm tối đa vì không có trường hợp nào được nêu trong ghi chú `without_cases`: không có sự kiện cũng có thể do số liệu không được gửi đến.",
+		"Items that earn all points because there was no case are named by the note `without_cases`: that there are no events may also mean that the data is not sent."})
 	say(d.judgedLater(), Text{"Được xét tại thời điểm kết thúc kỳ hoặc `as_of`, tùy thời điểm nào sớm hơn; kỳ đã kết thúc chỉ thay đổi khi có dữ liệu đến muộn.",
 		"Judged at the end of the period or at `as_of`, whichever is earlier; a closed period changes by late data only."})
 	say(d.asksEligible(), Text{"Thủ tục đủ điều kiện toàn trình hay không là theo danh mục dịch vụ; thủ tục mà danh mục chưa nêu là đủ điều kiện thì không được tính.",

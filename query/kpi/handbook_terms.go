@@ -48,6 +48,10 @@ var sourceTerms = map[string]sourceTerm{
 			"dossiers accepted whose applicant was authenticated through VNeID, or with a component from the population database"},
 		"with_result": {"số hồ sơ được tiếp nhận có tệp kết quả điện tử hoặc không phải trả kết quả bằng văn bản", "dossiers accepted with an electronic file of the result, or without a written result to be given"},
 		"synced":      {"số hồ sơ được tiếp nhận đã đồng bộ đúng hạn và chưa lần nào chậm", "dossiers accepted that were synchronised in time and never late"},
+		"sync_told":   {"số hồ sơ được tiếp nhận có lần đồng bộ, đúng hạn hoặc chậm", "dossiers accepted with a synchronisation, in time or late"},
+		"documented":  {"số hồ sơ được tiếp nhận có sự kiện về giấy tờ", "dossiers accepted of whose documents anything was said"},
+		"population_told": {"số hồ sơ được tiếp nhận có xác thực qua VNeID, dữ liệu dân cư hoặc sự kiện về giấy tờ (hồ sơ có nhiều thứ được tính nhiều lần)",
+			"dossiers accepted with an authentication through VNeID, population data, or anything said of their documents (counted once for each)"},
 	}},
 	"dossier_deadlines": {Text{"hồ sơ đã tiếp nhận có hạn trả kết quả, theo ngày tiếp nhận", "accepted dossiers with a due time, by the day of acceptance"}, map[string]Text{
 		"with_due_time":        {"số hồ sơ có hạn trả kết quả", "dossiers with a due time"},

@@ -167,7 +167,8 @@ func (j *Journal) put(end time.Time, standing *Publication) {
 	page := journalPage{minute: end, lines: map[Key]journalLine{}}
 	for key, a := range standing.Values {
 		if before := j.written[key]; before == nil || !before.sameStanding(a) {
-			page.lines[key] = journalLine{a, standing.At}
+			def, known := j.deps.Evaluator.deps.Catalogue.Get(key.KPI)
+			page.lines[key] = journalLine{a, standing.At, !known || def.Sensitive}
 			j.written[key] = a
 		}
 	}

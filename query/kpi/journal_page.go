@@ -16,6 +16,7 @@ import (
 type journalLine struct {
 	*Answer
 	publishedAt time.Time
+	sensitive   bool // The KPI is.
 }
 
 // journalPage is what is put down of one minute: that at its end.
@@ -76,7 +77,7 @@ func number[T any](v *T) string {
 }
 
 // journalColumns are those that are written.
-const journalColumns = "minute, kpi, province, period, value, numerator, denominator, baseline, status, suppressed, as_of, revision, definition, published_at, version"
+const journalColumns = "minute, kpi, province, period, value, numerator, denominator, baseline, status, suppressed, sensitive, as_of, revision, definition, published_at, version"
 
 // insert sends the pages as one insert and returns how many rows they are.
 func (p journalPages) insert(ctx context.Context, conn driver.Conn) (rows int, err error) {
@@ -89,7 +90,7 @@ func (p journalPages) insert(ctx context.Context, conn driver.Conn) (rows int, e
 	for _, page := range p {
 		for key, l := range page.lines {
 			if err := batch.Append(page.minute, key.KPI, key.province(), key.Period, l.Value, l.Numerator, l.Denominator, l.baselineValue(), string(l.Status),
-				l.Suppressed, l.AsOf.Time, l.Revision, l.Definition, l.publishedAt, l.version()); err != nil {
+				l.Suppressed, l.sensitive, l.AsOf.Time, l.Revision, l.Definition, l.publishedAt, l.version()); err != nil {
 				return 0, err
 			}
 			rows++

@@ -197,6 +197,12 @@ func TestJournalOfAnotherDefinition(t *testing.T) {
 	if err := j.flush(t.Context()); err != nil || read() != 1 {
 		t.Errorf("%d entries are shown: %v", read(), err)
 	}
+	if n := w.count("SELECT count() FROM published_values WHERE kpi = '" + sensitive.ID + "' AND province = '' AND sensitive"); n != 1 {
+		t.Errorf("analysts see %d entries", n)
+	}
+	if n := w.count("SELECT count() FROM published_values WHERE sensitive AND kpi = 'auth_transactions'"); n != 0 {
+		t.Errorf("%d values that are not sensitive are said to be", n)
+	}
 }
 
 // TestJournalOfTwoProcesses: of what several processes write of one minute the last published counts, whoever writes last,
@@ -298,7 +304,7 @@ func TestJournalKeeps(t *testing.T) {
 func TestDroppedMinutesFalsifyNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keep := rapid.IntRange(1, 4).Draw(t, "minutes kept")
-		j := &Journal{cfg: JournalConfig{Minutes: keep}, wake: make(chan struct{}, 1)}
+		j := &Journal{cfg: JournalConfig{Minutes: keep}, deps: JournalDeps{Evaluator: &Evaluator{deps: Deps{Catalogue: &Catalogue{}}}}, wake: make(chan struct{}, 1)}
 		j.metrics, _ = newJournalMetrics(nil, j)
 		start := time.Date(2026, 11, 20, 23, 50, 0, 0, zone)
 		var stood []map[Key]float64

@@ -15,6 +15,8 @@ const (
 	NoteOfficial        = "official_figure"      // Nothing was counted in scope and period: the value is the official figure.
 	NoteSuppressed      = "suppressed"           // Too small to show, or the complement of what is.
 	NoteMissingItems    = "missing_items"        // Items: the KPIs without a value that the score needs.
+	NoteNoFeed          = "no_feed"              // Items: the types of events of which none came, so that a rate is not known.
+	NoteWithoutCases    = "without_cases"        // Items: the KPIs that earn all points as there was no case.
 	NotePer             = "per_dimension"        // Items: the dimension of which one code is to be asked.
 	NoteWholeDays       = "compare_whole_days"   // The elapsed part was rounded up to whole days.
 	noServiceInNoteItem = "unknown"              // Dossiers without a service.
@@ -29,6 +31,8 @@ var noteTexts = map[string]Text{
 	NoteOfficial:      {"Chưa có dữ liệu trực tiếp trong phạm vi và kỳ này: giá trị là số công bố chính thức gần nhất.", "Nothing has been counted live in this scope and period: the value is the newest official figure."},
 	NoteSuppressed:    {"Không hiển thị để bảo vệ dữ liệu cá nhân nhạy cảm: số quá nhỏ, hoặc cho phép suy ra số quá nhỏ.", "Not shown, to protect sensitive personal data: the number is too small, or would give away one that is."},
 	NoteMissingItems:  {"Chưa tính được tổng điểm vì thiếu số liệu của các chỉ tiêu này.", "The score has no value, as these items have none."},
+	NoteNoFeed:        {"Không có sự kiện nào thuộc các loại này trong phạm vi và kỳ, nên không biết tỷ lệ; không phải là 0.", "No event of these types came in this scope and period, so the rate is not known; it is not 0."},
+	NoteWithoutCases:  {"Không có trường hợp nào, nên các chỉ tiêu này được điểm tối đa; cũng có thể do số liệu không được gửi đến.", "There was no case, so these items earn all points; it may also be that the data is not sent."},
 	NotePer:           {"Chỉ số này chỉ có nghĩa theo từng mã của chiều này; hãy chọn một mã.", "This indicator has a value for one code of this dimension only; choose one."},
 	NoteWholeDays:     {"Kỳ so sánh được làm tròn lên đến hết ngày.", "The period compared with is rounded up to whole days."},
 }
@@ -62,12 +66,22 @@ func (e *Evaluator) notes(def *Definition, t *tally, v *values, rounded bool) []
 			notes = append(notes, note(NoteExample, e.examples...))
 		}
 		if len(t.missing) > 0 {
-			services := slices.Sorted(maps.Keys(t.missing))
+			shown := map[string]bool{}
+			for service := range t.missing {
+				if slices.Contains(sensitiveCodes()["service"].codes, service) {
+					service = "" // counted among those without one
+				}
+				shown[service] = true
+			}
+			services := slices.Sorted(maps.Keys(shown))
 			if services[0] == "" {
 				services[0] = noServiceInNoteItem
 			}
 			notes = append(notes, note(NoteNoCoefficient, services...))
 		}
+	}
+	if !v.suppressed && v.baseline == nil && def.lacksFeed(t) {
+		notes = append(notes, note(NoteNoFeed, def.source.measures[def.feed.measure].events))
 	}
 	if t.mixed {
 		notes = append(notes, note(NotePer, def.Per))

@@ -283,8 +283,23 @@ func (f *definitionFile) checkKind(d *Definition) {
 	f.checkVersions(d)
 	d.numerator = f.expression("numerator", d.Numerator, d.source)
 	d.denominator = f.expression("denominator", d.Denominator, d.source)
+	f.checkFeed(d)
 	f.checkQuantile(d)
 	f.checkSensitive(d)
+}
+
+// checkFeed reads the sum that shows that a ratio's events are sent.
+func (f *definitionFile) checkFeed(d *Definition) {
+	if d.Feed == "" {
+		return
+	}
+	if d.Kind != KindRatio || d.source.form != rollup {
+		f.fail("feed", 0, "has a meaning for a ratio over facts by day only; remove it")
+	}
+	d.feed = f.expression("feed", d.Feed, d.source)
+	if d.feed != nil && d.source.measures[d.feed.measure].events == "" {
+		f.fail("feed", 0, "%s shows no events to be sent; use documented, population_told or sync_told of dossier_days", d.feed.measure)
+	}
 }
 
 // checkSensitive sees to it that what is sensitive is counted only where small counts are hidden.

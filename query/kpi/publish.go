@@ -92,6 +92,25 @@ func (e *Evaluator) AddInterest(kpi, period string) (release func(), err error) 
 	}), nil
 }
 
+// What was asked for and is not published is published for askedFor, at most maxAsked of it, so that those who ask again and
+// again, as a wall does, are answered from the publication and cost no statement each.
+const (
+	askedFor = time.Minute
+	maxAsked = 256
+)
+
+// ask notes that the item was asked for. What is published anyway needs no note.
+func (e *Evaluator) ask(of item, def *Definition, published bool) {
+	if def.Kind == KindFormula { // made of the values of its parts
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, known := e.asked[of]; known || !published && len(e.asked) < maxAsked {
+		e.asked[of] = e.deps.Now()
+	}
+}
+
 // Run publishes until ctx ends, and returns nil then. Errors of the warehouse do not end it: the last publication stays.
 func (e *Evaluator) Run(ctx context.Context) error {
 	ticker := time.NewTicker(e.cfg.Tick)
@@ -210,6 +229,12 @@ func (e *Evaluator) items(source string) []item {
 			wanted[i] = true
 		}
 	}
+	maps.DeleteFunc(e.asked, func(_ item, at time.Time) bool { return e.deps.Now().Sub(at) > askedFor })
+	for i := range e.asked {
+		if def, _ := e.deps.Catalogue.Get(i.kpi); def.Source == source {
+			wanted[i] = true
+		}
+	}
 	e.mu.Unlock()
 	return slices.SortedFunc(maps.Keys(wanted), func(a, b item) int {
 		return strings.Compare(a.kpi+" "+a.period, b.kpi+" "+b.period)
@@ -305,29 +330,42 @@ func (e *Evaluator) FromPublication(q Query) (*Answer, bool) {
 	return e.from(e.current.Load(), asked)
 }
 
-// from answers from a publication, which may be nil.
-func (e *Evaluator) from(p *Publication, q *question) (*Answer, bool) {
-	byProvince := len(q.By) == 1 && q.By[0] == "province"
-	if p == nil || q.Period == "" || !q.At.IsZero() || q.grain != 0 || q.Compare != "" || q.Scheme != SchemeGSO34 ||
-		len(q.By) > 0 && !byProvince || len(q.provinces) > 1 {
-		return nil, false
-	}
-	scope := National
-	if q.provinces != nil {
-		scope = q.provinces[0]
+// publishable says of which item the question asks a value or the rows by province, and in which scope, if it asks that.
+func (q *question) publishable() (of item, scope string, ok bool) {
+	if q.Period == "" || !q.At.IsZero() || q.grain != 0 || q.Compare != "" || q.Scheme != SchemeGSO34 || len(q.By) > 0 && !q.byProvince() || len(q.provinces) > 1 {
+		return item{}, "", false
 	}
 	for dimension := range q.Filters {
 		if dimension != "province" {
-			return nil, false
+			return item{}, "", false
 		}
 	}
-	found, ok := p.Values[Key{q.KPI, scope, q.Period}]
-	if !ok || !byProvince {
-		return found, ok
+	scope = National
+	if q.provinces != nil {
+		scope = q.provinces[0]
+	}
+	return item{q.KPI, q.Period}, scope, true
+}
+
+func (q *question) byProvince() bool { return len(q.By) == 1 && q.By[0] == "province" }
+
+// from answers from a publication, which may be nil.
+func (e *Evaluator) from(p *Publication, q *question) (*Answer, bool) {
+	of, scope, ok := q.publishable()
+	if p == nil || !ok {
+		return nil, false
+	}
+	found, ok := p.Values[Key{of.kpi, scope, of.period}]
+	e.ask(of, q.def, ok)
+	if !ok {
+		return nil, false
+	}
+	if !q.byProvince() {
+		return found, true
 	}
 	a := *found
 	a.Rows = []Row{}
-	for _, r := range p.rows[item{q.KPI, q.Period}] {
+	for _, r := range p.rows[of] {
 		if scope == National || r.Dims[0].Code == scope {
 			a.Rows = append(a.Rows, r)
 		}

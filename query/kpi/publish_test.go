@@ -406,3 +406,41 @@ func gather(t *testing.T, registry prometheus.Gatherer) map[string]float64 {
 	}
 	return out
 }
+
+// What is asked for and not published is published from the next tick on, until nobody has asked for it for a minute.
+func TestAskedIsPublished(t *testing.T) {
+	w := newWorld(t, local(t, "2026-11-21T10:00:30"))
+	w.load(ev("auth.attempt", "subject=a time=2026-11-21T10:00:31 outcome=success province=79"))
+	tick := func() *Publication {
+		t.Helper()
+		if err := w.e.tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return w.e.Current()
+	}
+	ask := func() {
+		t.Helper()
+		if _, err := w.e.Answer(t.Context(), Query{KPI: "auth_transactions", Period: PeriodQuarter, By: []string{"province"}, Scope: national}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := Key{"auth_transactions", "79", PeriodQuarter}
+	if tick().Values[key] != nil {
+		t.Fatal("nobody asked for it yet")
+	}
+	ask()
+	if a := tick().Values[key]; a == nil || *a.Value != 1 {
+		t.Fatalf("it was asked for, and is published as %+v", a)
+	}
+	w.set(w.now().Add(askedFor - time.Second))
+	ask()
+	w.set(w.now().Add(2 * time.Second))
+	w.load(ev("auth.attempt", "subject=a time=2026-11-21T10:00:32 outcome=success province=79"))
+	if a := tick().Values[key]; a == nil || *a.Value != 2 {
+		t.Fatalf("it was asked for again, and is published as %+v", a)
+	}
+	w.set(w.now().Add(askedFor))
+	if tick().Values[key] != nil {
+		t.Error("nobody has asked for it for a minute")
+	}
+}

@@ -79,9 +79,9 @@ func qualitySQL(src *source, windows []window, bucket grain, read *reading) (str
 	}
 	return fmt.Sprintf(`SELECT arrayJoin(arrayConcat(%s)) AS in_window, %s AS bucket,
     toString(database), toString(criterion), toString(quality_field), toString(rule_id), toString(province) AS area, toString(province63) AS area63,
-    max(toUnixTimestamp64Milli(occurred_at)), argMax(event_id, (occurred_at, event_id)),
-    toInt64(least(argMax(passing, (occurred_at, event_id)), toUInt64(1e15))), toInt64(least(argMax(evaluated, (occurred_at, event_id)), toUInt64(1e15))),
-    toInt64(round(least(greatest(argMax(weight, (occurred_at, event_id)), 0.), 1e9) * %d))
+    max(toUnixTimestamp64Milli(occurred_at)), argMax(event_id, (occurred_at, event_id, source)),
+    toInt64(least(argMax(passing, (occurred_at, event_id, source)), toUInt64(1e15))), toInt64(least(argMax(evaluated, (occurred_at, event_id, source)), toUInt64(1e15))),
+    toInt64(round(least(greatest(argMax(weight, (occurred_at, event_id, source)), 0.), 1e9) * %d))
 FROM register_events
 WHERE (%s) AND %s
 GROUP BY in_window, bucket, database, criterion, quality_field, rule_id, area, area63`,
@@ -160,22 +160,18 @@ func wholeUnit(windows [][]qualityReport) int64 {
 	return weightUnit
 }
 
-// last is the last report of each rule that the question is about. A rule's place is that of the question's scheme.
+// last is the last report of each rule that the question is about. A rule's place is the one that it was reported of, in
+// whatever scheme is asked: of an old province that has merged the last report stays its own, so that the totals are equal
+// in both schemes.
 func (q *question) last(reports []qualityReport) []qualityReport {
 	newest := map[qualityRule]qualityReport{}
 	for _, r := range reports {
 		if !q.wants(&r.rule) {
 			continue
 		}
-		key := r.rule
-		if q.Scheme == SchemeGSO63 {
-			key.province = ""
-		} else {
-			key.province63 = ""
-		}
-		known, ok := newest[key]
+		known, ok := newest[r.rule]
 		if !ok || cmp.Or(cmp.Compare(r.at, known.at), strings.Compare(r.id, known.id)) > 0 {
-			newest[key] = r
+			newest[r.rule] = r
 		}
 	}
 	return slices.Collect(maps.Values(newest))

@@ -74,6 +74,9 @@ func (q *question) tallyRegister(entries []registerEntry, read *reading, t *timi
 	}
 	out.total = view.total(end)
 	out.rows = view.rows(end)
+	if used != nil { // whether there was any dossier about what is sensitive
+		out.hideRows(q, concealed{"service": {sensitiveCodes()["service"].codes[0]: true}})
+	}
 	out.none.denominator = q.def.Whole
 	if len(t.windows) > 1 {
 		past := registerView{q: q, cat: cat, fold: newFold(q, entries), from: t.compared.From.Time, to: t.compared.To.Time, used: used, period: comparedPeriod}

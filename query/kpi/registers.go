@@ -60,11 +60,11 @@ func (s *registerStatement) sql(read *reading) (string, []any) {
     [%s]::Array(String), [%s]::Array(Float64)
 FROM register_events
 WHERE %s
-ORDER BY at, place_in_time, event_id, topic, partition`, rank, strings.Join(s.texts, ", "), strings.Join(s.numbers, ", "), registerBelow(b, s.src, read)), b.parameters
+ORDER BY at, place_in_time, event_id, source`, rank, strings.Join(s.texts, ", "), strings.Join(s.numbers, ", "), registerBelow(b, s.src, read)), b.parameters
 }
 
 // readRegister reads the entries below the positions, in the order of (time, rank, id): the last entry of a thing is the
-// one that counts.
+// one that counts. The source is last, as it tells apart what is left.
 func (e *Evaluator) readRegister(ctx context.Context, s *registerStatement, read *reading) ([]registerEntry, error) {
 	var entries []registerEntry
 	sql, parameters := s.sql(read)

@@ -121,6 +121,9 @@ func (e *Evaluator) countSavings(ctx context.Context, x *SavingsExplanation, day
 	if err != nil {
 		return err
 	}
+	if all[0].total.hidden || all[1].total.hidden {
+		return badRequest("service", "%s is not told of that day and place: it would give away a small number of judicial records", x.Service)
+	}
 	if err := e.lookForSimulated(ctx); err != nil {
 		return err
 	}

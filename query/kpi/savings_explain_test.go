@@ -66,6 +66,25 @@ func TestExplainSavings(t *testing.T) {
 	}
 }
 
+// TestExplainSavingsTellsNoFewRecords: the total less what is explained of the other services would be the saving of a few
+// judicial records.
+func TestExplainSavingsTellsNoFewRecords(t *testing.T) {
+	w := newWorld(t, local(t, "2026-11-21T10:00"))
+	for i, service := range []string{"DA06-22", "DA06-23", "DA06-24"} {
+		subject := fmt.Sprintf("times=%d subject=d-%d province=04 service=%s", []int{3, 12, 4}[i], i, service)
+		w.load(ev("dossier.status", subject+" time=2026-11-10T08:00 status=2 channel=online"), ev("dossier.status", subject+" time=2026-11-20T08:00 status=9"))
+	}
+	for _, c := range []struct {
+		service, province string
+		refused           bool
+	}{{"DA06-23", "04", true}, {"DA06-23", "", true}, {"DA06-23", "79", false}, {"DA06-24", "04", false}} {
+		x, err := w.e.ExplainSavings(t.Context(), c.service, local(t, "2026-11-20"), c.province)
+		if wrong, ok := errors.AsType[*Error](err); ok != c.refused || ok && wrong.Param != "service" {
+			t.Errorf("%s in %q: %+v, %v", c.service, c.province, x, err)
+		}
+	}
+}
+
 // TestExplainSavingsByDay: the coefficient is that of the day; without one dossiers are counted and save nothing.
 func TestExplainSavingsByDay(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "savings.csv")

@@ -20,7 +20,7 @@ import (
 func (c *Catalogue) checkSensitive(q *question) error {
 	for dimension, hidden := range sensitiveCodes() {
 		for _, code := range q.Filters[dimension] {
-			if q.def.source.form == rollup && slices.Contains(hidden.codes, code) { // registers hold no facts about persons
+			if (q.def.source.form == rollup || q.def.asksUse()) && slices.Contains(hidden.codes, code) { // other registers hold no facts about persons
 				return badRequest(dimension, "%s is sensitive: ask the KPI about it, which answers for closed days by province", code)
 			}
 		}

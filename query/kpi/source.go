@@ -51,10 +51,12 @@ type table struct {
 	name  string
 	time  string // Column of the time.
 	grain grain  // Of that column: day or minute.
-	// now: measures that follow are as things stand now, and cannot be asked of a moment in the past.
+	// now: dated measures are as things stand now, and cannot be asked of a moment in the past.
 	now bool
 	// seen is the column of the day on which what follows happened; empty where there is none.
 	seen string
+	// narrow: it is for what is asked most, and lacks dimensions that definitions over the source may name.
+	narrow bool
 	// keepMonths is how long rows are kept; 0 is for ever.
 	keepMonths int
 	// columns are the dimensions. A table with a province has the column province63 too.
@@ -70,6 +72,8 @@ type measure struct {
 	follows bool
 	// until is the column of the day from which on the row does not count; its zero is never. Empty is none.
 	until string
+	// events is the type of event that the measure shows to be sent; empty where it shows none.
+	events string
 }
 
 // deadline is what the column overdue_at, the last moment on time, means for a measure.
@@ -125,13 +129,13 @@ func (s *source) measureNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(s.measures)), ", ")
 }
 
-// everywhere says whether every table has the dimension, so that a condition on it holds at any grain.
+// everywhere says whether every table but narrow ones has the dimension, so that a condition on it holds at any grain.
 func (s *source) everywhere(dimension string) bool {
 	if len(s.tables) == 0 {
 		return slices.Contains(s.dimensions, dimension)
 	}
 	for _, t := range s.tables {
-		if _, ok := t.columns[dimension]; !ok {
+		if _, ok := t.columns[dimension]; !ok && !t.narrow {
 			return false
 		}
 	}

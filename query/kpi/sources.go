@@ -31,6 +31,7 @@ func sources() []*source {
 		{
 			name: "dossier_days", form: rollup, family: "dossier_events", coverage: "provinces",
 			tables: []table{
+				{name: "dossier_province_days", time: "day", grain: day, now: true, narrow: true, columns: with(place, "channel", "channel")},
 				{name: "dossier_days", time: "day", grain: day, now: true, columns: cohort},
 				{name: "dossier_history", time: "day", grain: day, seen: "seen", columns: with(cohort, "agency", "agency_code")},
 			},
@@ -50,6 +51,10 @@ func sources() []*source {
 				"population":   {sql: "population", follows: true},
 				"with_result":  {sql: "with_result", follows: true},
 				"synced":       {sql: "synced", follows: true},
+				"sync_told":    {sql: "sync_told", follows: true, events: "dossier.sync"},
+				"documented":   {sql: "documented", follows: true, events: "dossier.document"},
+				// Population data may be told without documents.
+				"population_told": {sql: "population + documented", follows: true, events: "dossier.document"},
 			},
 			codes: map[string][]string{
 				"channel": {"unknown", "direct", "online", "postal"},
@@ -60,6 +65,7 @@ func sources() []*source {
 		{
 			name: "dossier_deadlines", form: rollup, family: "dossier_events", coverage: "provinces",
 			tables: []table{
+				{name: "dossier_province_deadlines", time: "day", grain: day, now: true, narrow: true, columns: place},
 				{name: "dossier_deadlines", time: "day", grain: day, columns: dossier},
 				{name: "dossier_agency_deadlines", time: "day", grain: day, columns: with(dossier, "agency", "agency_code", procedureCodes, "procedure_code")},
 			},

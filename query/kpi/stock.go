@@ -21,7 +21,8 @@ func (q *question) stock(t *timing, r *figuresReading, end time.Time) *stock {
 	m := r.of(q.def.Metric)
 	s := &stock{rows: map[string]int{}, total: map[string]int{}}
 	s.starts = []time.Time{startAfter(m.by34.newest("", h))}
-	for code := range m.in(q.Scheme) {
+	// In the order of their codes, so that two cuts of one question are equal.
+	for _, code := range slices.Sorted(maps.Keys(m.in(q.Scheme))) {
 		if f := m.in(q.Scheme).newest(code, h); code != "" && f != nil {
 			s.rows[code] = s.start(startAfter(f))
 		}

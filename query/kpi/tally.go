@@ -10,6 +10,7 @@ import (
 // tally is what one value is made of: a total, a row or a bucket.
 type tally struct {
 	numerator, denominator int64
+	feed                   int64           // What shows that the events are sent which a ratio rests on, in the place and period.
 	base                   int64           // Facts, whatever the expressions count of them.
 	reporting              map[string]bool // Provinces, or sources.
 	expected               map[string]bool // Sources seen in the last 30 days.
@@ -31,7 +32,12 @@ type values struct {
 
 // empty says whether the live source has nothing about the value.
 func (d *Definition) empty(t *tally) bool {
-	return t.base == 0 || d.Kind == KindRatio && t.denominator == 0
+	return t.base == 0 || d.Kind == KindRatio && t.denominator == 0 || d.lacksFeed(t)
+}
+
+// lacksFeed says whether there are cases, but none of the events by which they are judged: the rate is not known, and not 0.
+func (d *Definition) lacksFeed(t *tally) bool {
+	return d.feed != nil && t.feed == 0 && t.denominator != 0
 }
 
 // values computes the value: one division, or one sum, of integers. It copies them, so that an answer that is kept does
@@ -55,6 +61,8 @@ func (d *Definition) values(t *tally, now time.Time) values {
 		d.addStock(&v, t)
 	case d.Kind == KindReported || v.official != nil && d.empty(t):
 		d.takeFigure(&v)
+	case d.lacksFeed(t):
+		v.denominator = pointer(t.denominator)
 	case d.Kind == KindRatio:
 		v.numerator, v.denominator = pointer(t.numerator), pointer(t.denominator)
 		if t.denominator != 0 {
@@ -148,7 +156,7 @@ type tallies struct {
 }
 
 // sums are the columns of a plan that make up one KPI over one window.
-type sums struct{ window, numerator, denominator int }
+type sums struct{ window, numerator, denominator, feed int }
 
 const none = -1
 
@@ -199,10 +207,13 @@ func (c *cut) choose(p *plan) {
 	t := c.timing
 	pick := func(w window, series bool) sums {
 		w.about = c.q.def.about()
-		s := sums{window: p.window(w), denominator: none}
+		s := sums{window: p.window(w), denominator: none, feed: none}
 		s.numerator = p.column(c.q.def.numerator, s.window, series)
 		if c.q.def.denominator != nil {
 			s.denominator = p.column(c.q.def.denominator, s.window, series)
+		}
+		if c.q.def.feed != nil && !series {
+			s.feed = p.column(c.q.def.feed, s.window, false)
 		}
 		return s
 	}
@@ -328,13 +339,37 @@ func (p *plan) tallies(r *reading, c *cut) *tallies {
 		}
 	}
 	out.sortRows()
+	out.spreadFeed(p.by)
 	return out
+}
+
+// spreadFeed makes the feed of each row that of its province, or of all that was asked: events come from a place, and where it
+// sends them a service without any has none. That of a bucket is the feed of the whole period.
+func (t *tallies) spreadFeed(by []string) {
+	for i := range t.series {
+		t.series[i].feed = t.total.feed
+	}
+	at := slices.Index(by, "province")
+	place := func(row tallyRow) string {
+		if at < 0 {
+			return ""
+		}
+		return row.codes[at]
+	}
+	feeds := map[string]int64{}
+	for _, row := range t.rows {
+		feeds[place(row)] += row.tally.feed
+	}
+	for i, row := range t.rows {
+		t.rows[i].tally.feed = feeds[place(row)]
+	}
 }
 
 // add adds a cell's sums.
 func (p *plan) add(target *tally, of *cell, s sums, t *timing) {
 	target.numerator += p.count(of, s.numerator, t.asOf, time.Time{})
 	target.denominator += p.count(of, s.denominator, t.asOf, time.Time{})
+	target.feed += p.count(of, s.feed, t.asOf, time.Time{})
 	target.base += of.bases[s.window]
 	p.addStep(target, of, s)
 	add(&target.reporting, of.reporting[s.window]...)

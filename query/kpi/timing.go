@@ -38,13 +38,13 @@ func (q *question) timing(clock, latest time.Time) (*timing, error) {
 	if len(tables) == 0 {
 		return q.place(nil, clock, latest)
 	}
+	for tables[0].narrow && !q.def.within(&tables[0]) || tables[0].now && len(tables) > 1 && q.def.dated() && q.past() {
+		tables = tables[1:]
+	}
 	if q.def.Kind == KindCumulative || q.def.Sensitive {
 		tables = tables[:1] // they count whole days, from long ago
 	}
 	var failure error
-	if len(tables) > 1 && tables[0].now && q.def.follows() && q.past() {
-		tables = tables[1:]
-	}
 	for i := range tables {
 		t := &tables[i]
 		if q.Compare == CompareElapsed && q.Period == PeriodToday {

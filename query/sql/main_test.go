@@ -41,7 +41,7 @@ func users(limits engine.Limits) engine.Users {
 		Database: "ioc", Scopes: []engine.Scope{engine.NationalScope(), engine.ProvinceScope("01"), engine.ProvinceScope("79")}, Limits: limits,
 	}
 	for _, v := range warehouse.AnalystViews() {
-		u.Objects = append(u.Objects, engine.Object{Name: v.Name, Province: v.Province, NationalRows: v.NationalRows})
+		u.Objects = append(u.Objects, engine.Object{Name: v.Name, Province: v.Province, NationalRows: v.NationalRows, Sensitive: v.Sensitive})
 	}
 	return u
 }
@@ -123,6 +123,8 @@ func fill(conn driver.Conn) error {
 					continue
 				case c.name == "age_seconds" || c.name == "accepted" || c.name == "rejected":
 					value = "n + 1"
+				case c.name == "kpi": // each has values of the nation
+					value = "'auth_transactions'"
 				case c.name == "type" && kind != "":
 					value = "'" + kind + "'"
 				case c.name == "service_id":

@@ -57,6 +57,9 @@ type Object struct {
 	Province string
 	// NationalRows says that every scope sees the rows whose province is empty, and not the national scope only.
 	NationalRows bool
+	// Sensitive is a Bool column: of the rows whose province is empty, the NationalRows, those that it marks are for the
+	// national scope only. Empty: none are.
+	Sensitive string
 }
 
 // Limits bound the queries of scope users. A query over a limit fails; none is cut short.
@@ -155,6 +158,8 @@ func (u Users) validate() error {
 			fail("object %q is not an identifier", o.Name)
 		case o.Province != "" && !identifier.MatchString(o.Province):
 			fail("object %s: province column %q is not an identifier", o.Name, o.Province)
+		case o.Sensitive != "" && !identifier.MatchString(o.Sensitive):
+			fail("object %s: column %q is not an identifier", o.Name, o.Sensitive)
 		case seen["object "+o.Name]:
 			fail("object %q is given twice", o.Name)
 		}
@@ -173,7 +178,10 @@ func (o Object) policy(s Scope) string {
 	if s.Province == "" || o.Province == "" {
 		return "1"
 	}
-	if o.NationalRows {
+	switch {
+	case o.NationalRows && o.Sensitive != "":
+		return o.Province + " = '" + s.Province + "' OR (" + o.Province + " = '' AND NOT " + o.Sensitive + ")"
+	case o.NationalRows:
 		return o.Province + " IN ('', '" + s.Province + "')"
 	}
 	return o.Province + " = '" + s.Province + "'"

@@ -97,14 +97,16 @@ func TestRowsWithoutProvince(t *testing.T) {
 	cfg := testConfig(t.TempDir())
 	cfg.Users = engine.Users{
 		Database: "ioc", Scopes: []engine.Scope{engine.NationalScope(), engine.ProvinceScope("79")}, Limits: engine.DefaultLimits(),
-		Objects: []engine.Object{{Name: "facts", Province: "province"}, {Name: "registers", Province: "province", NationalRows: true}},
+		Objects: []engine.Object{{Name: "facts", Province: "province"}, {Name: "registers", Province: "province", NationalRows: true},
+			{Name: "values", Province: "province", NationalRows: true, Sensitive: "sensitive"}},
 	}
 	r := run(t, cfg, deps(zap.NewNop()))
 	const rows = " (province String) ENGINE = MergeTree ORDER BY province AS SELECT arrayJoin(['', '01', '79']) AS province"
-	exec1(t, r.connect(t, r.admin()), "CREATE DATABASE ioc", "CREATE TABLE ioc.facts"+rows, "CREATE TABLE ioc.registers"+rows)
+	const values = "CREATE TABLE ioc.values (province String, sensitive Bool) ENGINE = MergeTree ORDER BY province AS SELECT arrayJoin(['', '01', '79']) AS province, arrayJoin([true, false]) AS sensitive"
+	exec1(t, r.connect(t, r.admin()), "CREATE DATABASE ioc", "CREATE TABLE ioc.facts"+rows, "CREATE TABLE ioc.registers"+rows, values)
 	for scope, want := range map[string]map[string][]string{
-		"national":    {"facts": {"", "01", "79"}, "registers": {"", "01", "79"}},
-		"province_79": {"facts": {"79"}, "registers": {"", "79"}},
+		"national":    {"facts": {"", "01", "79"}, "registers": {"", "01", "79"}, "values": {"", "", "01", "01", "79", "79"}},
+		"province_79": {"facts": {"79"}, "registers": {"", "79"}, "values": {"", "79", "79"}},
 	} {
 		for object, provinces := range want {
 			var got []string

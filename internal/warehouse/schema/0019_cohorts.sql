@@ -5,6 +5,8 @@
 --   dossier_history has the day on which each thing happened besides, so that a period that has ended, a past moment and
 --   the buckets of a series are judged by what had happened by then; and it has the agency.
 -- Deadlines get the days of the end of overdue dossiers and of the first dislike, and a rollup by agency and procedure.
+--   dossier_province_days and dossier_province_deadlines have the place only, so that what is asked at each tick costs the same
+--   however many dossiers there are.
 -- States and rollups of before lack all of this: `ioc verify --rebuild` fills them from the events, once, before ingestion
 -- goes on; until then the numbers of dossiers that were there before are wrong.
 
@@ -26,7 +28,8 @@ ALTER TABLE dossier_changes
     ADD COLUMN IF NOT EXISTS population_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER stored_at,
     ADD COLUMN IF NOT EXISTS synced_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER population_at,
     ADD COLUMN IF NOT EXISTS unsynced_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER synced_at,
-    ADD COLUMN IF NOT EXISTS disliked_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER unsynced_at;
+    ADD COLUMN IF NOT EXISTS disliked_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER unsynced_at,
+    ADD COLUMN IF NOT EXISTS documented_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER disliked_at;
 
 ALTER TABLE dossier_state
     ADD COLUMN IF NOT EXISTS procedure_code LowCardinality(String) COMMENT 'Administrative procedure' AFTER service_id,
@@ -46,12 +49,13 @@ ALTER TABLE dossier_state
     ADD COLUMN IF NOT EXISTS population_at DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'First use of population data: authenticated through VNeID, or a component from the population database; 1970-01-01 is never' AFTER stored_at,
     ADD COLUMN IF NOT EXISTS synced_at DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'First synchronisation in time, unless a late one came before; 1970-01-01 is never' AFTER population_at,
     ADD COLUMN IF NOT EXISTS unsynced_at DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'First late synchronisation; 1970-01-01 is never' AFTER synced_at,
-    ADD COLUMN IF NOT EXISTS disliked_at DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'First dislike of the applicant; 1970-01-01 is never' AFTER unsynced_at;
+    ADD COLUMN IF NOT EXISTS disliked_at DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'First dislike of the applicant; 1970-01-01 is never' AFTER unsynced_at,
+    ADD COLUMN IF NOT EXISTS documented_at DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'First that was said of its documents; 1970-01-01 is never' AFTER disliked_at;
 
 CREATE OR REPLACE MATERIALIZED VIEW dossier_state_mv TO dossier_state AS
 SELECT registered_on, subject, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at, supplements, supplement_ms,
     province, province63, agency_code, service_id, procedure_code, service_level, channel, portal, result_form,
-    formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at, unsynced_at, disliked_at, latest
+    formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at, unsynced_at, disliked_at, documented_at, latest
 FROM dossier_changes WHERE sign = 1;
 
 ALTER TABLE dossier_days
@@ -71,6 +75,8 @@ ALTER TABLE dossier_days
     ADD COLUMN IF NOT EXISTS from_store SimpleAggregateFunction(sum, Int64) COMMENT 'Of these with a component from the national data store' AFTER reused,
     ADD COLUMN IF NOT EXISTS population SimpleAggregateFunction(sum, Int64) COMMENT 'Of these with use of population data' AFTER from_store,
     ADD COLUMN IF NOT EXISTS synced SimpleAggregateFunction(sum, Int64) COMMENT 'Of these synchronised in time, and never late' AFTER population,
+    ADD COLUMN IF NOT EXISTS sync_told SimpleAggregateFunction(sum, Int64) COMMENT 'Of these with a synchronisation, in time or late' AFTER synced,
+    ADD COLUMN IF NOT EXISTS documented SimpleAggregateFunction(sum, Int64) COMMENT 'Of these of whose documents anything was said' AFTER sync_told,
     MODIFY ORDER BY (day, province, province63, service_id, channel, topic, partition, portal, procedure_code, service_level);
 
 CREATE OR REPLACE MATERIALIZED VIEW dossier_days_mv TO dossier_days AS
@@ -90,10 +96,70 @@ SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, province, province63, ser
     sum(sign * (accepted_at > 0 AND stored_at > 0)) * (topic = '') AS from_store,
     sum(sign * (accepted_at > 0 AND population_at > 0)) * (topic = '') AS population,
     sum(sign * (accepted_at > 0 AND synced_at > 0 AND unsynced_at = 0)) * (topic = '') AS synced,
+    sum(sign * (accepted_at > 0 AND (synced_at > 0 OR unsynced_at > 0))) * (topic = '') AS sync_told,
+    sum(sign * (accepted_at > 0 AND documented_at > 0)) * (topic = '') AS documented,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
 GROUP BY GROUPING SETS ((day, province, province63, service_id, channel, portal, procedure_code, service_level), (topic, partition))
-HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0));
+HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0 OR sync_told != 0 OR documented != 0));
+
+CREATE TABLE IF NOT EXISTS dossier_province_days
+(
+    day            Date COMMENT 'Day of acceptance; 1970-01-01 on position rows',
+    province       LowCardinality(String) COMMENT 'Province in the 34-scheme; empty is national',
+    province63     LowCardinality(String) COMMENT 'Province in the 63-scheme',
+    channel        Enum8('unknown' = 0, 'direct' = 1, 'online' = 2, 'postal' = 3) COMMENT 'Channel of submission',
+    topic          LowCardinality(String) COMMENT 'Topic of a position row; empty on counts',
+    partition      UInt32 COMMENT 'Partition of a position row',
+    n              SimpleAggregateFunction(sum, Int64) COMMENT 'Dossiers accepted',
+    completed      SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, completed or with the result returned',
+    supplemented   SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, asked for a supplement',
+    handled        SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, those that ended with status 9 or 10',
+    working_days   SimpleAggregateFunction(sum, Int64) COMMENT 'Working days that the handled ones took',
+    with_fee       SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with a fee',
+    paid_online    SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with a fee and an online payment',
+    written        SimpleAggregateFunction(sum, Int64) COMMENT 'Of the completed, those whose result is not of the form none',
+    e_result       SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, written, those with an electronic file of the result',
+    with_result    SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with an electronic file of the result, or none to be given in writing',
+    digitised      SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with an electronic result and a component with a file',
+    reused         SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with a component that was reused',
+    from_store     SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with a component from the national data store',
+    population     SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with use of population data',
+    synced         SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, synchronised in time, and never late',
+    sync_told      SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, with a synchronisation, in time or late',
+    documented     SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, of whose documents anything was said',
+    position       SimpleAggregateFunction(max, UInt64) COMMENT 'Offset after the last one counted',
+    latest         SimpleAggregateFunction(max, DateTime64(3, 'Asia/Ho_Chi_Minh')) COMMENT 'Greatest event time'
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (day, province, province63, channel, topic, partition)
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
+COMMENT 'dossier_days by place and channel only: what the walls ask at each tick, as small for millions of dossiers as for thousands';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_province_days_mv TO dossier_province_days AS
+SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, province, province63, channel, topic, partition,
+    sum(sign * (accepted_at > 0)) * (topic = '') AS n,
+    sum(sign * (accepted_at > 0 AND completed_at > 0)) * (topic = '') AS completed,
+    sum(sign * (accepted_at > 0 AND supplemented_at > 0)) * (topic = '') AS supplemented,
+    sum(sign * (accepted_at > 0 AND handled_at > 0)) * (topic = '') AS handled,
+    sum(sign * if(accepted_at > 0 AND handled_at > 0, toInt64(dossier_changes.working_days), 0)) * (topic = '') AS working_days,
+    sum(sign * (accepted_at > 0 AND fee_at > 0)) * (topic = '') AS with_fee,
+    sum(sign * (accepted_at > 0 AND paid_at > 0)) * (topic = '') AS paid_online,
+    sum(sign * (accepted_at > 0 AND completed_at > 0 AND result_form != 'none')) * (topic = '') AS written,
+    sum(sign * (accepted_at > 0 AND completed_at > 0 AND result_form != 'none' AND result_at > 0)) * (topic = '') AS e_result,
+    sum(sign * (accepted_at > 0 AND (result_form = 'none' OR result_at > 0))) * (topic = '') AS with_result,
+    sum(sign * (accepted_at > 0 AND digitised_at > 0)) * (topic = '') AS digitised,
+    sum(sign * (accepted_at > 0 AND reused_at > 0)) * (topic = '') AS reused,
+    sum(sign * (accepted_at > 0 AND stored_at > 0)) * (topic = '') AS from_store,
+    sum(sign * (accepted_at > 0 AND population_at > 0)) * (topic = '') AS population,
+    sum(sign * (accepted_at > 0 AND synced_at > 0 AND unsynced_at = 0)) * (topic = '') AS synced,
+    sum(sign * (accepted_at > 0 AND (synced_at > 0 OR unsynced_at > 0))) * (topic = '') AS sync_told,
+    sum(sign * (accepted_at > 0 AND documented_at > 0)) * (topic = '') AS documented,
+    max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
+FROM dossier_changes
+GROUP BY GROUPING SETS ((day, province, province63, channel), (topic, partition))
+HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0 OR sync_told != 0 OR documented != 0));
+
 
 CREATE TABLE IF NOT EXISTS dossier_history
 (
@@ -124,6 +190,8 @@ CREATE TABLE IF NOT EXISTS dossier_history
     from_store     SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, on that day, with a component from the national data store',
     population     SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, on that day, with use of population data',
     synced         SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, on that day, synchronised in time, and never late',
+    sync_told      SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, on that day, with a first synchronisation, in time or late',
+    documented     SimpleAggregateFunction(sum, Int64) COMMENT 'Of these, on that day, of whose documents anything was first said',
     position       SimpleAggregateFunction(max, UInt64) COMMENT 'Offset after the last one counted',
     latest         SimpleAggregateFunction(max, DateTime64(3, 'Asia/Ho_Chi_Minh')) COMMENT 'Greatest event time'
 )
@@ -150,6 +218,8 @@ SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, toDate(greatest(accepted_
     sum(sign * (fact = 14)) * (topic = '') AS from_store,
     sum(sign * (fact = 11)) * (topic = '') AS population,
     sum(sign * ((fact = 12) - (fact = 13))) * (topic = '') AS synced,
+    sum(sign * (fact = 17)) * (topic = '') AS sync_told,
+    sum(sign * (fact = 18)) * (topic = '') AS documented,
     max(at_position) AS position, max(at_latest) AS latest
 FROM (
     SELECT sign, accepted_at, province, province63, agency_code, service_id, procedure_code, channel, portal, service_level, topic, partition,
@@ -169,12 +239,14 @@ FROM (
             (toUInt8(15), if(result_form = 'none', greatest(accepted_at, formed_at), result_at)),
             (toUInt8(11), population_at),
             (toUInt8(12), synced_at),
+            (toUInt8(17), if(synced_at > 0, synced_at, unsynced_at)),
+            (toUInt8(18), documented_at),
             (toUInt8(16), if(result_form = 'none' AND completed_at > 0 AND formed_at > completed_at, formed_at, toDateTime64(0, 3, 'Asia/Ho_Chi_Minh'))),
             (toUInt8(13), if(synced_at > 0, unsynced_at, toDateTime64(0, 3, 'Asia/Ho_Chi_Minh')))])) AS happened,
         happened.1 AS fact, happened.2 AS moment
     FROM dossier_changes)
 GROUP BY GROUPING SETS ((day, seen, province, province63, agency_code, service_id, procedure_code, channel, portal, service_level), (topic, partition))
-HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0));
+HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0 OR sync_told != 0 OR documented != 0));
 
 ALTER TABLE dossier_deadlines
     ADD COLUMN IF NOT EXISTS ended_on Date COMMENT 'Day of the first end of dossiers that become overdue; 1970-01-01 while they are open, and of those that stay on time' AFTER overdue_at,
@@ -217,3 +289,34 @@ SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, province, province63, age
 FROM dossier_changes
 GROUP BY GROUPING SETS ((day, province, province63, agency_code, service_id, procedure_code, overdue_at, ended_on, disliked_on), (topic, partition))
 HAVING topic != '' OR (day > toDate(0) AND n != 0);
+
+CREATE TABLE IF NOT EXISTS dossier_province_deadlines
+(
+    day         Date COMMENT 'Day of acceptance; 1970-01-01 on position rows',
+    province    LowCardinality(String) COMMENT 'Province in the 34-scheme; empty is national',
+    province63  LowCardinality(String) COMMENT 'Province in the 63-scheme',
+    overdue_at  DateTime64(3, 'Asia/Ho_Chi_Minh') COMMENT 'Last moment at which these dossiers are on time; 1970-01-02 of those that ended after theirs',
+    ended_on    Date COMMENT '1970-01-02 where they ended late; 1970-01-01 where they are open or stay on time',
+    disliked_on Date COMMENT '1970-01-02 where the applicant was dissatisfied; 1970-01-01 is never',
+    topic       LowCardinality(String) COMMENT 'Topic of a position row; empty on counts',
+    partition   UInt32 COMMENT 'Partition of a position row',
+    n           SimpleAggregateFunction(sum, Int64) COMMENT 'Accepted dossiers with a due time',
+    position    SimpleAggregateFunction(max, UInt64) COMMENT 'Offset after the last one counted',
+    latest      SimpleAggregateFunction(max, DateTime64(3, 'Asia/Ho_Chi_Minh')) COMMENT 'Greatest event time'
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (day, province, province63, overdue_at, ended_on, disliked_on, topic, partition)
+TTL day + INTERVAL 1 DAY DELETE WHERE n = 0 AND topic = ''
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
+COMMENT 'dossier_deadlines by place only, as they stand now: a moment of its own have open dossiers, those that ended share one';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_province_deadlines_mv TO dossier_province_deadlines AS
+SELECT accepted_on AS day, province, province63, moment AS overdue_at, ended AS ended_on, disliked AS disliked_on, topic, partition,
+    sum(sign * counted) * (topic = '') AS n, max(at_position) AS position, max(at_latest) AS latest
+FROM (
+    SELECT sign, toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS accepted_on, province, province63, topic, partition, position AS at_position, latest AS at_latest,
+        closed_at > 0 AND toYear(overdue_at) < 2261 AS late, if(late, toDateTime64('1970-01-02 00:00:00', 3, 'Asia/Ho_Chi_Minh'), overdue_at) AS moment,
+        toDate(late) AS ended, toDate(disliked_at > 0) AS disliked, accepted_at > 0 AND due_at > 0 AS counted
+    FROM dossier_changes)
+GROUP BY GROUPING SETS ((accepted_on, province, province63, moment, ended, disliked), (topic, partition))
+HAVING topic != '' OR (accepted_on > toDate(0) AND n != 0);

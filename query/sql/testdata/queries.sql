@@ -98,3 +98,4 @@ SELECT task, status, due_at < now() AS late FROM tasks ORDER BY task LIMIT 3
 SELECT criterion, sum(passing) / nullIf(sum(evaluated), 0) FROM quality_reports GROUP BY criterion
 SELECT source, (sum(accepted) + sum(duplicates)) / (sum(accepted) + sum(rejected) + sum(duplicates)) AS dung, quantileExactWeighted(0.99)(age_seconds, accepted) AS song FROM feeds GROUP BY source ORDER BY source
 SELECT toStartOfHour(occurred_at) AS h, count() FROM queries GROUP BY h ORDER BY h
+SELECT kpi, province, value, minute FROM published_values WHERE minute >= toDateTime('2026-11-01 00:00:00', 'Asia/Ho_Chi_Minh') AND minute <= toDateTime('2026-11-01 12:30:00', 'Asia/Ho_Chi_Minh') ORDER BY minute DESC LIMIT 1 BY kpi, province, period
