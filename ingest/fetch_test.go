@@ -262,13 +262,13 @@ func TestPartitionsDoNotWaitForOneAnother(t *testing.T) {
 // TestReadEndsWithItsContext: neither a broker that waits for records nor one that is silent holds up the end.
 func TestReadEndsWithItsContext(t *testing.T) {
 	b := startBrokers(t)
-	silent := make(chan struct{})
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, address)
-		return &mutedConn{conn, silent}, err
-	}
 	for name, mute := range map[string]bool{"waiting": false, "silent": true} {
 		t.Run(name, func(t *testing.T) {
+			silent := make(chan struct{})
+			dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, address)
+				return &mutedConn{conn, silent}, err
+			}
 			f := newFetcher(b.open(0, cluster.Deps{Dial: dial}), 0, nil)
 			if _, err := f.read(t.Context(), time.Millisecond); err != nil {
 				t.Fatal(err)

@@ -167,7 +167,9 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 	}
 
 	// A rollup that drops rows without a count loses nothing.
-	forgets := func(t table) bool { return strings.Contains(t.full, " TTL ") && !strings.Contains(t.full, "WHERE (n = 0)") }
+	forgets := func(t table) bool {
+		return strings.Contains(t.full, " TTL ") && !strings.Contains(t.full, "WHERE (n = 0)")
+	}
 	all, err := warehouse.RollupViews(ctx, client)
 	if err != nil {
 		return nil, err
