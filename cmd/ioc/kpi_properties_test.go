@@ -56,6 +56,9 @@ const kpiCases = 1
 // TEST_KPI_CASES=n draws the countries of seeds 1 to n; without it there is one. TestKPIProperties/countries/seed_n is one
 // of them, if n is not over TEST_KPI_CASES.
 func TestKPIProperties(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestRealInput shows the race detector the same parts")
+	}
 	wanted := kpiCases
 	if text := os.Getenv("TEST_KPI_CASES"); text != "" {
 		var err error

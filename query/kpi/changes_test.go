@@ -101,6 +101,9 @@ func each(names []string, ends ...string) []string {
 // TestLateEventMovesItsMonth: an event of last month that comes today moves the values of its day, its month and its
 // province, of the KPIs that count what it says, and nothing else: no other KPI, month, day or province differs in a bit.
 func TestLateEventMovesItsMonth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine asks")
+	}
 	t.Parallel()
 	w := newWorld(t, local(t, "2026-11-21T10:00"))
 	country(w, 5)
@@ -139,6 +142,9 @@ func TestLateEventMovesItsMonth(t *testing.T) {
 // completed since, and nothing else. DOMAIN 3.5: "each coefficient row needs valid_from, valid_to", and a dossier saves
 // unit_saving(service, completed_at).
 func TestCoefficientFromADate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine asks")
+	}
 	t.Parallel()
 	table := func(rows ...string) *reference.Coefficients {
 		t.Helper()
