@@ -45,11 +45,11 @@ demo: build engine ## run everything in one process, on http://localhost:8080
 
 .PHONY: test
 test: engine web-tools ## run the tests
-	go test $(plain) -timeout 25m $(TESTFLAGS) ./...
+	go test $(plain) -timeout 35m $(TESTFLAGS) ./...
 
 .PHONY: race
 race: engine web-tools ## run the tests with the race detector; -short lowers iteration counts and leaves out what has one goroutine
-	CGO_ENABLED=1 go test $(plain) -race -short -timeout 25m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 go test $(plain) -race -short -timeout 35m $(TESTFLAGS) ./...
 
 .PHONY: test-kafka
 test-kafka: engine $(kafka) ## run the tests named RealKafka against Apache Kafka
