@@ -13,8 +13,8 @@ const dayMillis = 24 * 60 * 60 * 1000
 // `window` of them at each start of a range, whether it lived through the ranges or was restored: the
 // same records are duplicates in the first attempt at a range and in every later one.
 //
-// It is a ring in offset order with an open-addressed index over it. It grows by doubling until it holds the
-// window and the largest range, so a quiet partition takes little and nothing is allocated per event.
+// It is a ring in offset order with an open-addressed index over it. It grows until it holds the window and the largest
+// range, so a quiet partition takes little and nothing is allocated per event.
 //
 // Neither fits into the processor's caches, so what counts is how often memory is waited for. An entry of the index has
 // some bits of the identity, so that the ring is looked at only for what is most likely a duplicate; entries of what was
@@ -78,9 +78,14 @@ func (w *identities) home(id event.Identity) int {
 // position is that of the n-th oldest in the ring.
 func (w *identities) position(n int) int { return (w.head + n) & (len(w.ring) - 1) }
 
-// grow doubles the ring and its index.
+// grow makes the ring and its index four times as large, or twice where the window and a range of its size fit into that:
+// each time all that is remembered has to be put into the index anew.
 func (w *identities) grow() {
-	ring := make([]identity, 2*len(w.ring))
+	factor := 4
+	if len(w.ring) >= w.window {
+		factor = 2
+	}
+	ring := make([]identity, factor*len(w.ring))
 	n := copy(ring, w.ring[w.head:])
 	copy(ring[n:], w.ring[:w.head])
 	w.ring, w.head = ring, 0

@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"unsafe"
 )
 
@@ -78,6 +79,7 @@ type Block struct {
 	table   *table
 	columns []column
 	rows    int
+	room    int // rows that the columns have been given room for
 	bytes   int
 	width   int // bytes of a row without its texts
 }
@@ -122,6 +124,9 @@ func (bl *Block) fillWith(column int, value int64) {
 // append adds a row. Values out of a column's range must not get here. Columns without a value are left behind, so that
 // what most types lack costs nothing.
 func (bl *Block) append(r *row) {
+	if bl.rows == bl.room {
+		bl.grow()
+	}
 	for left := r.present; left != 0; left &= left - 1 {
 		i := bits.TrailingZeros64(left)
 		c := &bl.columns[i]
@@ -168,6 +173,57 @@ func (bl *Block) append(r *row) {
 	bl.bytes += bl.width
 }
 
+const (
+	firstRoom = 256
+	// fewRows is below how many rows of a block room grows fourfold, above it doubles.
+	fewRows = 1 << 16
+)
+
+// grow makes room in the columns that have values. It does so in fewer and larger steps than append would, which copies four
+// times of what a large column has in the end, on the way there.
+func (bl *Block) grow() {
+	factor := 2
+	if bl.rows < fewRows {
+		factor = 4
+	}
+	bl.room = max(firstRoom, factor*bl.rows)
+	for i := range bl.columns {
+		if c := &bl.columns[i]; c.n > 0 {
+			c.reserve(bl.room)
+		}
+	}
+}
+
+// reserve makes room for n values; texts are taken to be as long as those that are there.
+func (c *column) reserve(n int) {
+	switch c.kind {
+	case textColumn:
+		c.text, c.ends = reserved(c.text, len(c.text)/c.n*n), reserved(c.ends, n)
+	case fixedColumn:
+		c.text = reserved(c.text, n*fixedWidth)
+	case dictionaryColumn:
+		c.ids = reserved(c.ids, n)
+	case enumColumn, int8Column:
+		c.i8 = reserved(c.i8, n)
+	case uint8Column:
+		c.u8 = reserved(c.u8, n)
+	case uint16Column:
+		c.u16 = reserved(c.u16, n)
+	case uint32Column:
+		c.u32 = reserved(c.u32, n)
+	case uint64Column:
+		c.u64 = reserved(c.u64, n)
+	case int32Column, dateColumn:
+		c.i32 = reserved(c.i32, n)
+	case int64Column, timeColumn, hourColumn:
+		c.i64 = reserved(c.i64, n)
+	case floatColumn:
+		c.f64 = reserved(c.f64, n)
+	}
+}
+
+func reserved[T any](s []T, n int) []T { return slices.Grow(s, max(n-len(s), 0)) }
+
 // fill adds values to a column that was left behind, up to n.
 func (c *column) fill(n int) {
 	switch c.kind {
@@ -201,6 +257,7 @@ func (c *column) fill(n int) {
 }
 
 func filled[T any](s []T, n int, v T) []T {
+	s = reserved(s, n)
 	for len(s) < n {
 		s = append(s, v)
 	}

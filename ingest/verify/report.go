@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ioc.local/internal/reference"
+	"ioc.local/internal/warehouse"
 )
 
 // Report is what a verification found.
@@ -265,7 +266,7 @@ func (r *Report) printFaults(b *strings.Builder) {
 		fmt.Fprintf(b, "  and %d more ranges\n", r.RangesMore)
 	}
 	for _, u := range r.Unplaced {
-		fmt.Fprintf(b, "  %s: its log was given up in the middle of a range of dossier events, offsets %d to %d at most; ioc verify --rebuild dossier_state,dossier_days,dossier_deadlines,dossier_agency_deadlines,dossier_history,dossier_province_days,dossier_province_deadlines,dossier_savings lets dossiers with later events count them\n", u.name(), u.First, u.End-1)
+		fmt.Fprintf(b, "  %s: its log was given up in the middle of a range of dossier events, offsets %d to %d at most; ioc verify --rebuild %s lets dossiers with later events count them\n", u.name(), u.First, u.End-1, warehouse.DossierTables())
 	}
 	if n := r.Identities.Repeated; n > 0 {
 		fmt.Fprintf(b, "  %d identities are twice in one partition: rows were inserted beside the protocol, or the duplicate window is too small\n", n)

@@ -37,9 +37,12 @@ type ForgottenPlaceError struct {
 
 // Error says how the rollups are brought to hold the range; then it is not applied again.
 func (e *ForgottenPlaceError) Error() string {
-	return fmt.Sprintf("the range %s is not in %s, its place in the order of dossier events is forgotten, and others came after it: run `ioc pause --reason …`, stop ingestion, run `ioc verify --at-rest --rebuild dossier_state,%s`, start ingestion, and run `ioc resume`",
-		e.Token, strings.Join(e.Lacking, " and "), strings.Join(cubes, ","))
+	return fmt.Sprintf("the range %s is not in %s, its place in the order of dossier events is forgotten, and others came after it: run `ioc pause --reason …`, stop ingestion, run `ioc verify --at-rest --rebuild %s`, start ingestion, and run `ioc resume`",
+		e.Token, strings.Join(e.Lacking, " and "), DossierTables())
 }
+
+// DossierTables names the tables that are made of dossier events, as `ioc verify --rebuild` takes them.
+func DossierTables() string { return "dossier_state," + strings.Join(cubes, ",") }
 
 // reached is how far the order has come in a partition: all ranges below the offset have a place.
 type reached struct {

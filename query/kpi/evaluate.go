@@ -187,17 +187,17 @@ func timings(qs []*question, clock, latest time.Time, figures *figuresReading) (
 // tallyRollup reads the questions of each period and table with a statement of their own: those of a month do not go over the
 // rows of all years because another question does.
 func (e *Evaluator) tallyRollup(ctx context.Context, qs []*question, latest time.Time, figures *figuresReading, eligible []string) ([]*tallies, error) {
-	type statement struct{ period, table string }
-	asked := map[statement][]int{}
+	asked := map[string][]int{}
 	for i, q := range qs {
-		of := statement{period: q.Period}
+		of := q.Period
 		if t, err := q.timing(e.now(q), latest); err == nil { // else it is refused, alone or with others
-			of.table = t.table.name
+			of += " " + t.table.name
 		}
 		asked[of] = append(asked[of], i)
 	}
 	out := make([]*tallies, len(qs))
-	for _, places := range asked {
+	for _, of := range slices.Sorted(maps.Keys(asked)) {
+		places := asked[of]
 		together := make([]*question, len(places))
 		for k, i := range places {
 			together[k] = qs[i]

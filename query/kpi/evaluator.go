@@ -72,7 +72,7 @@ type Evaluator struct {
 
 	mu          sync.Mutex
 	interest    map[item]int
-	asked       map[item]time.Time // When it was asked for last and not published.
+	asked       map[item]time.Time // When it was asked for last; only what nothing else publishes is noted.
 	subscribers map[chan *Publication]bool
 	seen        map[string]sourceSeen
 	figures     *figuresReading // Read last; it never changes.

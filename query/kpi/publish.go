@@ -149,6 +149,9 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	if p := e.current.Load(); p != nil {
 		number = p.Number + 1
 	}
+	e.mu.Lock()
+	maps.DeleteFunc(e.asked, func(_ item, at time.Time) bool { return e.deps.Now().Sub(at) > askedFor })
+	e.mu.Unlock()
 	var failures []error
 	var current []string
 	for _, name := range e.sourceNames {
@@ -224,18 +227,13 @@ func (e *Evaluator) items(source string) []item {
 		}
 	}
 	e.mu.Lock()
-	for i := range e.interest {
-		if def, _ := e.deps.Catalogue.Get(i.kpi); def.Source == source {
-			wanted[i] = true
-		}
-	}
-	maps.DeleteFunc(e.asked, func(_ item, at time.Time) bool { return e.deps.Now().Sub(at) > askedFor })
-	for i := range e.asked {
-		if def, _ := e.deps.Catalogue.Get(i.kpi); def.Source == source {
-			wanted[i] = true
-		}
-	}
+	besides := slices.AppendSeq(slices.Collect(maps.Keys(e.interest)), maps.Keys(e.asked))
 	e.mu.Unlock()
+	for _, i := range besides {
+		if def, _ := e.deps.Catalogue.Get(i.kpi); def.Source == source {
+			wanted[i] = true
+		}
+	}
 	return slices.SortedFunc(maps.Keys(wanted), func(a, b item) int {
 		return strings.Compare(a.kpi+" "+a.period, b.kpi+" "+b.period)
 	})
