@@ -113,6 +113,7 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 			return nil, err
 		}
 		result := c.open(batch, first, c.clock)
+		batch.Expect(int(min(c.fetch.backlog()+1, int64(c.cfg.MaxRows))))
 		c.add(result, record)
 		var left time.Duration
 		for n := 0; batch.Rows() < c.cfg.MaxRows && batch.Bytes() < c.cfg.MaxBytes; n++ {

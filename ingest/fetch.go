@@ -88,7 +88,10 @@ func (f *fetcher) explain(err error) error {
 func (f *fetcher) ready() bool { return f.records.left > 0 }
 
 // behind tells whether the log held more, at the last answer, than has been read.
-func (f *fetcher) behind() bool { return f.position() < f.stable }
+func (f *fetcher) behind() bool { return f.backlog() > 0 }
+
+// backlog is how many offsets more the log held, at the last answer, than have been read.
+func (f *fetcher) backlog() int64 { return max(f.stable-f.position(), 0) }
 
 // unread makes the next read return the last record again.
 func (f *fetcher) unread() { f.held = true }

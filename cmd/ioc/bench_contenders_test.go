@@ -260,15 +260,7 @@ func (r *race) rowsPerPart() float64 {
 
 func (r *race) open() *warehouse.Client {
 	r.Helper()
-	cfg := warehouse.DefaultClientConfig()
-	cfg.Addr, cfg.Database, cfg.Username, cfg.Password = []string{r.engine.Addr()}, r.database, r.engine.Username(), r.engine.Password()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	client, err := warehouse.Open(ctx, cfg)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return client
+	return openEngine(r, r.engine, r.database)
 }
 
 // exact fails unless every event is there once, in the raw table and in each rollup, and the rows are those that every

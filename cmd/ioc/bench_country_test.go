@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -59,26 +59,17 @@ func (y *benchYear) count(format string, args ...any) (n uint64) {
 	return n
 }
 
+// openDatabase gives a server a database of the schema.
 func openDatabase(tb testing.TB, server *engine.Engine, database string) *warehouse.Client {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cfg := warehouse.DefaultClientConfig()
-	cfg.Addr, cfg.Database, cfg.Username, cfg.Password = []string{server.Addr()}, "default", server.Username(), server.Password()
-	client, err := warehouse.Open(ctx, cfg)
-	if err != nil {
+	creator := openEngine(tb, server, "default")
+	defer func() { _ = creator.Close() }()
+	if err := creator.Conn().Exec(context.Background(), "CREATE DATABASE IF NOT EXISTS "+database); err != nil {
 		tb.Fatal(err)
 	}
-	if err := client.Conn().Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+database); err != nil {
-		tb.Fatal(err)
-	}
-	_ = client.Close()
-	cfg.Database = database
-	if client, err = warehouse.Open(ctx, cfg); err != nil {
-		tb.Fatal(err)
-	}
+	client := openEngine(tb, server, database)
 	tb.Cleanup(func() { _ = client.Close() })
-	if err := warehouse.Migrate(ctx, client); err != nil {
+	if err := warehouse.Migrate(context.Background(), client); err != nil {
 		tb.Fatal(err)
 	}
 	return client
@@ -114,7 +105,8 @@ func fillYear(tb testing.TB, server *engine.Engine, data *reference.Data, events
 // simulate fills the database of the week and gives the number of dossiers that were registered in it.
 func (y *benchYear) simulate(rate float64) int {
 	y.Helper()
-	for _, table := range append([]string{"dossier_events", "register_events"}, counted...) {
+	filled := append([]string{"dossier_events", "register_events"}, counted...)
+	for _, table := range filled {
 		if err := y.week.Conn().Exec(context.Background(), "TRUNCATE TABLE "+table); err != nil {
 			y.Fatal(err)
 		}
@@ -129,7 +121,7 @@ func (y *benchYear) simulate(rate float64) int {
 	batch.Reset(filledTopic, 0, end.UnixMilli())
 	send := func(token int64) {
 		for _, block := range batch.Blocks() {
-			if !strings.HasSuffix(block.Table, "_events") && block.Table != "auth_attempts" && block.Table != "data_queries" {
+			if !slices.Contains(filled, block.Table) {
 				continue
 			}
 			if err := y.week.Insert(context.Background(), block.Table, block.Input(), fmt.Sprintf("%v-%d", rate, token)); err != nil {

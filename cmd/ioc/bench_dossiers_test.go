@@ -8,10 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
-	"ioc.local/internal/cluster"
-	"ioc.local/internal/config"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/warehouse"
@@ -27,15 +23,7 @@ type knownDossier struct {
 // month and one of the year, and gives how long new dossiers took to be counted on the feed, in order.
 func dossierFreshness(ctx context.Context, b *testing.B, demo *demoProcess, rate int) []time.Duration {
 	b.Helper()
-	to, err := cluster.New(cluster.Config{Brokers: []string{demo.addresses["Kafka"]}}, cluster.Deps{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = kafka.Close() }()
+	kafka := newProducer(b, demo.addresses["Kafka"])
 	groups := knownDossiers(b, demo)
 	produced := make(chan struct{})
 	run := fmt.Sprintf("%d-%d", rate, time.Now().UnixNano())
@@ -43,7 +31,7 @@ func dossierFreshness(ctx context.Context, b *testing.B, demo *demoProcess, rate
 		defer close(produced)
 		produceSteps(ctx, b, kafka, groups, rate, run)
 	}()
-	took := measureMarkers(ctx, b, kafka, demo.addresses["live feed"], "dossiers_received", func(n int, at time.Time) produce.Message {
+	took := measureMarkers(ctx, b, kafka, demo, "dossiers_received", func(n int, at time.Time) produce.Message {
 		subject := fmt.Sprintf("marker-%s-%d", run, n)
 		return dossierStep(subject, markerPlace, at.In(reference.TimeZone()), at, 2, subject)
 	})
@@ -62,15 +50,7 @@ func dossierStep(subject, province string, registered, at time.Time, status int,
 // knownDossiers are some dossiers of the newest day, of the last month, and of the year.
 func knownDossiers(b *testing.B, demo *demoProcess) [3][]knownDossier {
 	b.Helper()
-	cfg := defaultConfig()
-	if err := config.Load(&cfg, config.Source{File: demo.connection}); err != nil {
-		b.Fatal(err)
-	}
-	client, err := warehouse.Open(b.Context(), cfg.warehouse())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = client.Close() }()
+	client := demo.clickhouse(b)
 	var groups [3][]knownDossier
 	for i, days := range []int{1, 30, 365} {
 		rows, err := client.Conn().Query(b.Context(), fmt.Sprintf(`SELECT registered_on, subject, toString(province) FROM dossier_state

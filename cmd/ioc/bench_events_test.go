@@ -9,10 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"ioc.local/ingest/event"
-	"ioc.local/internal/cluster"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/simulate"
@@ -101,15 +98,7 @@ func (a *attempts) message(i int) produce.Message {
 // produce writes the first n events to a broker.
 func (a *attempts) produce(b *testing.B, broker string, n int) {
 	b.Helper()
-	to, err := cluster.New(cluster.Config{Brokers: []string{broker}}, cluster.Deps{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = kafka.Close() }()
+	kafka := newProducer(b, broker)
 	for from := 0; from < n; {
 		messages := make([]produce.Message, 0, 10_000)
 		for ; from < n && len(messages) < cap(messages); from++ {

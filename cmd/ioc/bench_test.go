@@ -14,12 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
-	"go.uber.org/zap"
 
 	"ioc.local/internal/broker/brokertest"
-	"ioc.local/internal/cluster"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/simulate"
@@ -119,15 +116,7 @@ func ingestCommand(db *enginetest.DB, broker string) *exec.Cmd {
 // fill produces n simulated events from a moment on, at a rate a second.
 func fill(b *testing.B, broker string, data *reference.Data, n int, start time.Time, rate float64) {
 	b.Helper()
-	to, err := cluster.New(cluster.Config{Brokers: []string{broker}}, cluster.Deps{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = kafka.Close() }()
+	kafka := newProducer(b, broker)
 	generator, err := simulate.NewGenerator(simulate.Config{Rate: rate, Seed: 1, Start: start}, data)
 	if err != nil {
 		b.Fatal(err)
@@ -161,26 +150,18 @@ func BenchmarkProduceToFeed(b *testing.B) {
 		b.Fatal(err)
 	}
 	for range b.N {
-		addresses := startDemo(b, b.TempDir()).addresses
-		to, err := cluster.New(cluster.Config{Brokers: []string{addresses["Kafka"]}}, cluster.Deps{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
-		if err != nil {
-			b.Fatal(err)
-		}
+		demo := startDemo(b, b.TempDir())
+		kafka := newProducer(b, demo.addresses["Kafka"])
 		ctx, cancel := context.WithTimeout(b.Context(), feedSeconds*time.Second)
 		var load sync.WaitGroup
 		load.Go(func() { background(ctx, b, kafka, data) })
-		auth := measureMarkers(ctx, b, kafka, addresses["live feed"], "auth_transactions", func(n int, at time.Time) produce.Message {
+		auth := measureMarkers(ctx, b, kafka, demo, "auth_transactions", func(n int, at time.Time) produce.Message {
 			event := fmt.Sprintf(`{"specversion":"1.0","id":"marker-%d","source":"/eid_auth/G01","type":"vn.da06.auth.attempt.v1","time":"%s","subject":"marker","data":{"province_code":"%s","admin_scheme":"gso34","relying_party":"H29","assurance_level":3,"auth_method":["face"],"outcome":"success"}}`,
 				n, at.Format(timeLayout), markerPlace)
 			return produce.Message{Topic: produce.TopicAuthentication, Key: []byte("marker"), Value: []byte(event)}
 		})
 		load.Wait()
 		cancel()
-		_ = kafka.Close()
 		slices.Sort(auth)
 		b.ReportMetric(float64(auth[len(auth)/2].Milliseconds()), "p50-ms")
 		b.ReportMetric(float64(auth[len(auth)*99/100].Milliseconds()), "p99-ms")
@@ -221,17 +202,9 @@ func background(ctx context.Context, b *testing.B, kafka *produce.Kafka, data *r
 
 // measureMarkers produces markers until ctx ends, each of which adds one to today's value of a KPI in markerPlace, and returns how
 // long each took to be seen.
-func measureMarkers(ctx context.Context, b *testing.B, kafka *produce.Kafka, feed, kpi string, marker func(n int, at time.Time) produce.Message) []time.Duration {
+func measureMarkers(ctx context.Context, b *testing.B, kafka *produce.Kafka, demo *demoProcess, kpi string, marker func(n int, at time.Time) produce.Message) []time.Duration {
 	b.Helper()
-	conn, response, err := websocket.Dial(b.Context(), feed, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if response.Body != nil {
-		_ = response.Body.Close()
-	}
-	defer func() { _ = conn.CloseNow() }()
-	conn.SetReadLimit(1 << 20)
+	conn := demo.dialFeed(b.Context(), b)
 	if err := wsjson.Write(b.Context(), conn, map[string]string{"type": "subscribe", "board": "overview", "scope": "province:" + markerPlace}); err != nil {
 		b.Fatal(err)
 	}

@@ -12,12 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap/zaptest"
-
 	"ioc.local/ingest/verify"
 	"ioc.local/internal/broker/brokertest"
 	"ioc.local/internal/broker/kafkatest"
-	"ioc.local/internal/cluster"
 	"ioc.local/internal/faultproxy"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
@@ -159,18 +156,7 @@ func sessionTimeout(string) string {
 
 // produce sends simulated events at about the given rate until ctx ends, and now and then a copy of an
 // event or something that is not one.
-func (c *chaos) produce(ctx context.Context, rate int, seed uint64) {
-	to, err := cluster.New(cluster.Config{Brokers: []string{c.broker}}, cluster.Deps{})
-	if err != nil {
-		c.Error(err)
-		return
-	}
-	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zaptest.NewLogger(c.T)})
-	if err != nil {
-		c.Error(err)
-		return
-	}
-	defer func() { _ = kafka.Close() }()
+func (c *chaos) produce(ctx context.Context, kafka *produce.Kafka, rate int, seed uint64) {
 	generator, err := simulate.NewGenerator(simulate.Config{Rate: float64(rate), Seed: seed, Start: time.Now().Add(-time.Hour)}, c.data)
 	if err != nil {
 		c.Error(err)
@@ -329,8 +315,8 @@ func (c *chaos) killedAtRandom(kills, rate, processes int, broker interface {
 	random := rand.New(rand.NewPCG(seed, 0))
 	started := time.Now()
 	producing, stopProducing := context.WithCancel(c.Context())
-	produced := make(chan struct{})
-	go func() { defer close(produced); c.produce(producing, rate, seed) }()
+	produced, kafka := make(chan struct{}), newProducer(c, c.broker)
+	go func() { defer close(produced); c.produce(producing, kafka, rate, seed) }()
 	defer func() { stopProducing(); <-produced }()
 
 	ends := make([]func(syscall.Signal), processes)

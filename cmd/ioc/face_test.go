@@ -16,16 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go"
 
 	"ioc.local/ingest/event"
-	"ioc.local/internal/config"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
-	"ioc.local/internal/warehouse"
 	"ioc.local/query/kpi"
 )
 
@@ -160,15 +157,7 @@ func (in *input) feed() map[string]map[string]any {
 	in.Helper()
 	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
 	defer cancel()
-	conn, response, err := websocket.Dial(ctx, in.demo.addresses["live feed"], nil)
-	if err != nil {
-		in.Fatal(err)
-	}
-	if response.Body != nil {
-		_ = response.Body.Close()
-	}
-	defer func() { _ = conn.CloseNow() }()
-	conn.SetReadLimit(1 << 20)
+	conn := in.demo.dialFeed(ctx, in)
 	if err := wsjson.Write(ctx, conn, map[string]string{"type": "subscribe", "board": "overview", "scope": "national"}); err != nil {
 		in.Fatal(err)
 	}
@@ -258,19 +247,6 @@ func (in *input) agree(want map[string]expected) {
 			in.Errorf("/metrics, %s: got %v, want %v", id, metrics[id], e.value)
 		}
 	}
-}
-
-func (in *input) clickhouse() *warehouse.Client {
-	in.Helper()
-	cfg := defaultConfig()
-	if err := config.Load(&cfg, config.Source{File: in.demo.connection}); err != nil {
-		in.Fatal(err)
-	}
-	client, err := warehouse.Open(in.Context(), cfg.warehouse())
-	if err != nil {
-		in.Fatal(err)
-	}
-	return client
 }
 
 // TestRealInput produces to `ioc demo --no-simulate` as its users would: kcat, a client that sets headers, and
@@ -421,8 +397,7 @@ func (in *input) everyReason() {
 		in.produce(record)
 		wantRows[string(info.Reason)] = 1
 	}
-	client := in.clickhouse()
-	defer func() { _ = client.Close() }()
+	client := in.demo.clickhouse(in)
 	got := map[string]uint64{}
 	for deadline := time.Now().Add(30 * time.Second); !maps.Equal(got, wantRows); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {

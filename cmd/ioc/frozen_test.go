@@ -30,8 +30,8 @@ func frozen(t *testing.T, broker string, stall func() (resume func())) {
 	c.retried = true // its producer may be left without an answer too
 	first, second := c.startIngest(), c.startIngest()
 	producing, stopProducing := context.WithCancel(t.Context())
-	produced := make(chan struct{})
-	go func() { defer close(produced); c.produce(producing, 1000, 5) }()
+	produced, kafka := make(chan struct{}), newProducer(t, c.broker)
+	go func() { defer close(produced); c.produce(producing, kafka, 1000, 5) }()
 	defer func() { stopProducing(); <-produced }()
 	c.eventually("SELECT count() FROM "+rawRows, func(n uint64) bool { return n > 2000 })
 

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 	"github.com/google/go-cmp/cmp"
 
@@ -162,15 +161,7 @@ func (in *input) feedFigures() map[place]figure {
 	in.Helper()
 	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
 	defer cancel()
-	conn, response, err := websocket.Dial(ctx, in.demo.addresses["live feed"], nil)
-	if err != nil {
-		in.Fatal(err)
-	}
-	if response.Body != nil {
-		_ = response.Body.Close()
-	}
-	defer func() { _ = conn.CloseNow() }()
-	conn.SetReadLimit(8 << 20)
+	conn := in.demo.dialFeed(ctx, in)
 	boards := []string{"overview", "official", "sensitive"}
 	for _, board := range boards {
 		for _, scope := range []string{"national", "provinces"} {

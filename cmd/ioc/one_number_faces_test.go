@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 	"golang.org/x/sync/errgroup"
 
@@ -201,15 +200,7 @@ func (n *oneNumber) feeds() readings {
 	n.Helper()
 	ctx, cancel := context.WithTimeout(n.Context(), 30*time.Second)
 	defer cancel()
-	conn, response, err := websocket.Dial(ctx, n.demo.addresses["live feed"], nil)
-	if err != nil {
-		n.Fatal(err)
-	}
-	if response.Body != nil {
-		_ = response.Body.Close()
-	}
-	defer func() { _ = conn.CloseNow() }()
-	conn.SetReadLimit(16 << 20)
+	conn := n.demo.dialFeed(ctx, n)
 	waiting := map[string]bool{}
 	for _, board := range n.boards {
 		for _, scope := range []string{"national", "provinces"} {

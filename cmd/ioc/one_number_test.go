@@ -10,10 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap/zaptest"
-
 	"ioc.local/dashboards"
-	"ioc.local/internal/cluster"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/reference"
 	"ioc.local/internal/simulate"
@@ -172,15 +169,7 @@ func (n *oneNumber) load() (sent int) {
 	if err != nil {
 		n.Fatal(err)
 	}
-	to, err := cluster.New(cluster.Config{Brokers: []string{n.demo.addresses["Kafka"]}}, cluster.Deps{})
-	if err != nil {
-		n.Fatal(err)
-	}
-	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zaptest.NewLogger(n.T)})
-	if err != nil {
-		n.Fatal(err)
-	}
-	defer func() { _ = kafka.Close() }()
+	kafka := newProducer(n, n.demo.addresses["Kafka"])
 	for !generator.Live() {
 		var messages []produce.Message
 		for len(messages) < 5000 && !generator.Live() {

@@ -14,11 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"ioc.local/internal/broker/brokertest"
 	"ioc.local/internal/broker/kafkatest"
-	"ioc.local/internal/cluster"
 	"ioc.local/internal/faultproxy"
 	"ioc.local/internal/produce"
 	"ioc.local/internal/simulate"
@@ -123,15 +120,7 @@ func (c *chaos) caughtUp(i *ingester, began time.Time, n int, during int64, watc
 // pileUp sends n simulated events as fast as the broker takes them.
 func (c *chaos) pileUp(n int) {
 	c.Helper()
-	to, err := cluster.New(cluster.Config{Brokers: []string{c.broker}}, cluster.Deps{})
-	if err != nil {
-		c.Fatal(err)
-	}
-	kafka, err := produce.NewKafka(produce.KafkaDeps{Cluster: to, Logger: zap.NewNop()})
-	if err != nil {
-		c.Fatal(err)
-	}
-	defer func() { _ = kafka.Close() }()
+	kafka := newProducer(c, c.broker)
 	// Every call has a seed of its own, so that no event comes twice.
 	generator, err := simulate.NewGenerator(simulate.Config{Rate: 5000, Seed: 1 + c.sent.events.Load(), Start: time.Now().Add(-2 * time.Hour)}, c.data)
 	if err != nil {

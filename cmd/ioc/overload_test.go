@@ -49,7 +49,7 @@ func TestOverloadMemory(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(seconds)*time.Second)
 	defer cancel()
 	sent := c.sent.events.Load()
-	c.produce(ctx, rate, 77)
+	c.produce(ctx, newProducer(t, c.broker), rate, 77)
 	sent = c.sent.events.Load() - sent
 	taken := c.eventually("SELECT count() FROM "+rawRows, func(uint64) bool { return true }) - before
 	overload := max(watch.restart())

@@ -80,6 +80,14 @@ func (b *Batch) Reset(topic string, partition int32, clock int64) {
 	b.summed = -1
 }
 
+// Expect says how many rows the range may have at most, where there is a backlog, until the batch is reset. A block of many rows
+// gets room for them at once.
+func (b *Batch) Expect(rows int) {
+	for _, bl := range b.blocks {
+		bl.expect = rows
+	}
+}
+
 // Blocks lists the blocks that have rows, in the fixed order of inserts: tables of events, dead_letters,
 // skipped_offsets, dead_letter_replays, feed_quality. The slice is valid until the next call.
 func (b *Batch) Blocks() []*Block {

@@ -80,6 +80,7 @@ type Block struct {
 	columns []column
 	rows    int
 	room    int // rows that the columns have been given room for
+	expect  int // rows that the range may have in all, 0 where that is not known
 	bytes   int
 	width   int // bytes of a row without its texts
 }
@@ -103,7 +104,7 @@ var kindWidths = [...]int{textColumn: 5, dictionaryColumn: 4, fixedColumn: fixed
 func (bl *Block) Rows() int { return bl.rows }
 
 func (bl *Block) reset() {
-	bl.rows, bl.bytes = 0, 0
+	bl.rows, bl.bytes, bl.expect = 0, 0, 0
 	for i := range bl.columns {
 		c := &bl.columns[i]
 		if c.dictionary != nil {
@@ -175,18 +176,18 @@ func (bl *Block) append(r *row) {
 
 const (
 	firstRoom = 256
-	// fewRows is below how many rows of a block room grows fourfold, above it doubles.
+	// fewRows is below how many rows of a block room grows fourfold. Above it room is made for all that is expected.
 	fewRows = 1 << 16
 )
 
 // grow makes room in the columns that have values. It does so in fewer and larger steps than append would, which copies four
-// times of what a large column has in the end, on the way there.
+// times of what a large column has in the end, on the way there, into memory that nobody has touched.
 func (bl *Block) grow() {
-	factor := 2
 	if bl.rows < fewRows {
-		factor = 4
+		bl.room = max(firstRoom, 4*bl.rows)
+	} else {
+		bl.room = max(bl.expect, 2*bl.rows)
 	}
-	bl.room = max(firstRoom, factor*bl.rows)
 	for i := range bl.columns {
 		if c := &bl.columns[i]; c.n > 0 {
 			c.reserve(bl.room)
