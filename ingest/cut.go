@@ -113,7 +113,7 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 			return nil, err
 		}
 		result := c.open(batch, first, c.clock)
-		batch.Expect(int(min(c.fetch.backlog()+1, int64(c.cfg.MaxRows))))
+		batch.Expect(int(min(c.fetch.backlog()+1, int64(c.cfg.MaxRows))), c.cfg.MaxBytes)
 		c.add(result, record)
 		var left time.Duration
 		for n := 0; batch.Rows() < c.cfg.MaxRows && batch.Bytes() < c.cfg.MaxBytes; n++ {
@@ -147,6 +147,7 @@ func (c *cutter) next(ctx context.Context, batch *event.Batch, first int64) (*cu
 // replay forms the recorded range again.
 func (c *cutter) replay(ctx context.Context, batch *event.Batch, first int64, pending Pending) (*cut, error) {
 	result := c.open(batch, first, pending.Clock)
+	batch.Expect(pending.Records, c.cfg.MaxBytes)
 	for c.fetch.position() <= pending.Last {
 		record, err := c.fetch.read(ctx, c.cfg.FlushInterval)
 		if ctx.Err() != nil {

@@ -80,11 +80,11 @@ func (b *Batch) Reset(topic string, partition int32, clock int64) {
 	b.summed = -1
 }
 
-// Expect says how many rows the range may have at most, where there is a backlog, until the batch is reset. A block of many rows
-// gets room for them at once.
-func (b *Batch) Expect(rows int) {
+// Expect says how many rows and bytes the range may come to, until the batch is reset. A block of many rows gets room for all of
+// them at once, and none for more than the bytes.
+func (b *Batch) Expect(rows, bytes int) {
 	for _, bl := range b.blocks {
-		bl.expect = rows
+		bl.expectRows, bl.expectBytes = rows, bytes
 	}
 }
 

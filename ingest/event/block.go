@@ -80,9 +80,10 @@ type Block struct {
 	columns []column
 	rows    int
 	room    int // rows that the columns have been given room for
-	expect  int // rows that the range may have in all, 0 where that is not known
-	bytes   int
-	width   int // bytes of a row without its texts
+	// expectRows and expectBytes are what the range may come to in all, 0 where that is not known.
+	expectRows, expectBytes int
+	bytes                   int
+	width                   int // bytes of a row without its texts
 }
 
 func newBlock(t *table) *Block {
@@ -104,7 +105,7 @@ var kindWidths = [...]int{textColumn: 5, dictionaryColumn: 4, fixedColumn: fixed
 func (bl *Block) Rows() int { return bl.rows }
 
 func (bl *Block) reset() {
-	bl.rows, bl.bytes, bl.expect = 0, 0, 0
+	bl.rows, bl.bytes, bl.expectRows, bl.expectBytes = 0, 0, 0, 0
 	for i := range bl.columns {
 		c := &bl.columns[i]
 		if c.dictionary != nil {
@@ -183,10 +184,12 @@ const (
 // grow makes room in the columns that have values. It does so in fewer and larger steps than append would, which copies four
 // times of what a large column has in the end, on the way there, into memory that nobody has touched.
 func (bl *Block) grow() {
-	if bl.rows < fewRows {
-		bl.room = max(firstRoom, 4*bl.rows)
-	} else {
-		bl.room = max(bl.expect, 2*bl.rows)
+	bl.room = max(firstRoom, 4*bl.rows)
+	if bl.rows >= fewRows {
+		bl.room = max(bl.expectRows, 2*bl.rows)
+	}
+	if bl.bytes > 0 && bl.expectBytes > 0 { // no room for rows that make the range full before
+		bl.room = min(bl.room, max(bl.rows*bl.expectBytes/bl.bytes, bl.rows+bl.rows/4))
 	}
 	for i := range bl.columns {
 		if c := &bl.columns[i]; c.n > 0 {
