@@ -78,11 +78,11 @@ func (w *identities) home(id event.Identity) int {
 // position is that of the n-th oldest in the ring.
 func (w *identities) position(n int) int { return (w.head + n) & (len(w.ring) - 1) }
 
-// grow makes the ring and its index four times as large, or twice where the window and a range of its size fit into that:
+// grow makes the ring and its index four times as large, or twice where that is enough for the window and half as much again:
 // each time all that is remembered has to be put into the index anew.
 func (w *identities) grow() {
 	factor := 4
-	if len(w.ring) >= w.window {
+	if 2*len(w.ring) >= w.window+w.window/2 {
 		factor = 2
 	}
 	ring := make([]identity, factor*len(w.ring))

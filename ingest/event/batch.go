@@ -20,6 +20,8 @@ type Batch struct {
 	words      []byte
 	touched    []*Block
 	subjects   []string
+	// expectRows and expectBytes are what the range may come to in all, 0 where that is not known.
+	expectRows, expectBytes int
 
 	// The quality of the feeds in the range, made of the blocks when these are asked for.
 	feed     *Block
@@ -54,6 +56,7 @@ func NewBatch() *Batch {
 	b := &Batch{touched: make([]*Block, 0, tableCount+1), feed: newBlock(&feedTable), bySource: make(map[string]int)}
 	for i := range tables {
 		b.blocks[i] = newBlock(&tables[i])
+		b.blocks[i].batch = b
 	}
 	return b
 }
@@ -66,6 +69,7 @@ func (b *Batch) Reset(topic string, partition int32, clock int64) {
 	}
 	b.topic = append(b.topic[:0], topic...)
 	b.partition, b.clock = int64(partition), clock
+	b.expectRows, b.expectBytes = 0, 0
 	for _, bl := range b.blocks[:deadLetters] {
 		id, _ := bl.columns[topicAt].dictionary.id(b.topic)
 		bl.fillWith(topicAt, int64(id))
@@ -83,9 +87,7 @@ func (b *Batch) Reset(topic string, partition int32, clock int64) {
 // Expect says how many rows and bytes the range may come to, until the batch is reset. A block of many rows gets room for all of
 // them at once, and none for more than the bytes.
 func (b *Batch) Expect(rows, bytes int) {
-	for _, bl := range b.blocks {
-		bl.expectRows, bl.expectBytes = rows, bytes
-	}
+	b.expectRows, b.expectBytes = rows, bytes
 }
 
 // Blocks lists the blocks that have rows, in the fixed order of inserts: tables of events, dead_letters,

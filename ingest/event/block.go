@@ -3,7 +3,6 @@ package event
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
 	"unsafe"
 )
 
@@ -79,11 +78,10 @@ type Block struct {
 	table   *table
 	columns []column
 	rows    int
-	room    int // rows that the columns have been given room for
-	// expectRows and expectBytes are what the range may come to in all, 0 where that is not known.
-	expectRows, expectBytes int
-	bytes                   int
-	width                   int // bytes of a row without its texts
+	room    int    // rows that the columns have been given room for
+	batch   *Batch // that it belongs to, which knows what the range may come to; nil where it stands alone
+	bytes   int
+	width   int // bytes of a row without its texts
 }
 
 func newBlock(t *table) *Block {
@@ -105,7 +103,7 @@ var kindWidths = [...]int{textColumn: 5, dictionaryColumn: 4, fixedColumn: fixed
 func (bl *Block) Rows() int { return bl.rows }
 
 func (bl *Block) reset() {
-	bl.rows, bl.bytes, bl.expectRows, bl.expectBytes = 0, 0, 0, 0
+	bl.rows, bl.bytes = 0, 0
 	for i := range bl.columns {
 		c := &bl.columns[i]
 		if c.dictionary != nil {
@@ -182,27 +180,32 @@ const (
 )
 
 // grow makes room in the columns that have values. It does so in fewer and larger steps than append would, which copies four
-// times of what a large column has in the end, on the way there, into memory that nobody has touched.
+// times of what a large column has in the end, on the way there.
 func (bl *Block) grow() {
 	bl.room = max(firstRoom, 4*bl.rows)
 	if bl.rows >= fewRows {
-		bl.room = max(bl.expectRows, 2*bl.rows)
+		bl.room = 2 * bl.rows
 	}
-	if bl.bytes > 0 && bl.expectBytes > 0 { // no room for rows that make the range full before
-		bl.room = min(bl.room, max(bl.rows*bl.expectBytes/bl.bytes, bl.rows+bl.rows/4))
+	if b := bl.batch; b != nil && b.expectBytes > 0 && bl.bytes > 0 {
+		if bl.rows >= fewRows {
+			bl.room = max(bl.room, bl.rows+b.expectRows-b.Rows())
+		}
+		// No room for rows that make the range full before.
+		bl.room = min(bl.room, bl.rows+max(bl.rows*max(b.expectBytes-b.Bytes(), 0)/bl.bytes, bl.rows/4))
 	}
 	for i := range bl.columns {
 		if c := &bl.columns[i]; c.n > 0 {
-			c.reserve(bl.room)
+			c.reserve(bl.room, bl.rows)
 		}
 	}
 }
 
-// reserve makes room for n values; texts are taken to be as long as those that are there.
-func (c *column) reserve(n int) {
+// reserve makes room for n values in a column of a block of so many rows. Texts are taken to be as long as those of these rows,
+// of which many may have none.
+func (c *column) reserve(n, rows int) {
 	switch c.kind {
 	case textColumn:
-		c.text, c.ends = reserved(c.text, len(c.text)/c.n*n), reserved(c.ends, n)
+		c.text, c.ends = reserved(c.text, (len(c.text)+rows-c.n)/rows*n), reserved(c.ends, n)
 	case fixedColumn:
 		c.text = reserved(c.text, n*fixedWidth)
 	case dictionaryColumn:
@@ -226,7 +229,15 @@ func (c *column) reserve(n int) {
 	}
 }
 
-func reserved[T any](s []T, n int) []T { return slices.Grow(s, max(n-len(s), 0)) }
+// reserved gives a slice room for n values. Unlike slices.Grow it leaves new memory untouched where that is zero already.
+func reserved[T any](s []T, n int) []T {
+	if n <= cap(s) {
+		return s
+	}
+	grown := make([]T, len(s), n)
+	copy(grown, s)
+	return grown
+}
 
 // fill adds values to a column that was left behind, up to n.
 func (c *column) fill(n int) {

@@ -91,6 +91,8 @@ func (t target) problem(c *catalog) string {
 	for _, v := range t.views {
 		raw := slices.ContainsFunc(c.raw, func(raw rawTable) bool { return raw.name == v.Source && !raw.ranges })
 		switch {
+		case v.LeftBehind():
+			return fmt.Sprintf("the view %s, which a migration that was cut off has left, fills it once more: DROP VIEW %[1]s", v.Name)
 		case v.Over("") == "" || !raw && v.Source != dossierChanges:
 			return fmt.Sprintf("the view %s reads from %q, which verify cannot recompute from", v.Name, v.Source)
 		case t.state && (len(t.views) > 1 || v.Source != dossierChanges):

@@ -58,6 +58,9 @@ func (c comparison) rows() string {
 			continue
 		}
 		less := fmt.Sprintf("stored_%[1]s < expected_%[1]s", v.name)
+		if v.function() == "sumMap" { // of some key there is less
+			less = fmt.Sprintf("mapExists((k, v) -> v > stored_%[1]s[k], expected_%[1]s)", v.name)
+		}
 		small = append(small, less)
 		if c.loose() && c.positions() {
 			differ = append(differ, less)

@@ -18,14 +18,14 @@ const rowMemory = 1024
 const zone = "'Asia/Ho_Chi_Minh'"
 
 // findForgotten says which raw tables have, or may have, dropped rows that their rollups still count. One that keeps rows
-// only for a time has dropped none yet when a rollup that keeps its rows for ever counts nothing from before the horizon.
+// only for a time has dropped none yet when no rollup that keeps its rows for ever counts anything from before the horizon.
 func (r *run) findForgotten(ctx context.Context) (map[string]bool, error) {
 	forgotten := map[string]bool{}
 	for _, raw := range r.catalog.raw {
 		if !raw.forgets && r.options.Since.IsZero() {
 			continue
 		}
-		forgotten[raw.name] = true
+		kept, dropped := false, false
 		for _, t := range r.catalog.rollups {
 			if t.timeKey == "" || t.forgets || !slices.ContainsFunc(t.views, func(v warehouse.RollupView) bool { return v.Source == raw.name }) {
 				continue
@@ -34,8 +34,9 @@ func (r *run) findForgotten(ctx context.Context) (map[string]bool, error) {
 			if err != nil {
 				return nil, fmt.Errorf("looking for the oldest rows of %s: %w", t.name, err)
 			}
-			forgotten[raw.name] = forgotten[raw.name] && old > 0
+			kept, dropped = true, dropped || old > 0 // one that a migration has just made counts nothing either
 		}
+		forgotten[raw.name] = !kept || dropped
 	}
 	return forgotten, nil
 }

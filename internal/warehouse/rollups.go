@@ -103,6 +103,9 @@ func (c *Client) loaded(ctx context.Context, table string) error {
 // replacing begins the names that CREATE OR REPLACE gives to the old or the new view while it puts one in the other's place.
 const replacing = "_tmp_replace_"
 
+// LeftBehind says that a migration that was cut off has left the view, which counts everything once more.
+func (v RollupView) LeftBehind() bool { return strings.HasPrefix(v.Name, replacing) }
+
 // prepareTries is how often an insert is prepared anew, since connections were made meanwhile.
 const prepareTries = 5
 

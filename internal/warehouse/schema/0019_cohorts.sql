@@ -7,7 +7,7 @@
 -- Deadlines get the days of the end of overdue dossiers and of the first dislike, and a rollup by agency and procedure.
 --   dossier_province_days and dossier_province_deadlines have the place only, so that what is asked at each tick costs the same
 --   however many dossiers there are.
--- States and rollups of before lack all of this: `ioc verify --rebuild` fills them from the events, once, before ingestion
+-- States and rollups of before lack all of this: `ioc verify --at-rest --rebuild all` fills them from the events, once, before ingestion
 -- goes on; until then the numbers of dossiers that were there before are wrong.
 
 ALTER TABLE dossier_changes

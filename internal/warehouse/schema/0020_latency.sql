@@ -29,6 +29,10 @@ TTL minute + INTERVAL 13 MONTH DELETE WHERE topic = ''
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'Latency of authentication attempts by minute, as histograms, kept 13 months';
 
+-- Nothing that is voided by now is in it.
+INSERT INTO auth_latency (minute, topic, position)
+SELECT toDateTime(0, 'Asia/Ho_Chi_Minh'), '~void', max(batch) FROM voided WHERE family = 'auth_attempts' AND (SELECT count() FROM auth_latency) = 0 HAVING max(batch) > 0;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS auth_latency_mv TO auth_latency AS
 SELECT minute, reinterpretAsString(place) AS province, reinterpretAsString(place63) AS province63, log AS topic, partition, sum(c) AS n,
     if(log = '', mapFromArrays(groupArrayIf(toUInt32(step), step >= 0), groupArrayIf(c, step >= 0)), map()) AS latencies, max(p) AS position, max(l) AS latest
@@ -56,6 +60,10 @@ ENGINE = AggregatingMergeTree
 ORDER BY (day, province, province63, topic, partition)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'Latency of authentication attempts by day, as histograms, kept for ever';
+
+-- Nothing that is voided by now is in it.
+INSERT INTO auth_latency_days (day, topic, position)
+SELECT toDate(0), '~void', max(batch) FROM voided WHERE family = 'auth_attempts' AND (SELECT count() FROM auth_latency_days) = 0 HAVING max(batch) > 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS auth_latency_days_mv TO auth_latency_days AS
 SELECT day, reinterpretAsString(place) AS province, reinterpretAsString(place63) AS province63, log AS topic, partition, sum(c) AS n,
