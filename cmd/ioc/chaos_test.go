@@ -203,14 +203,16 @@ const rawRows = "(SELECT topic, partition, offset, source, event_id FROM dossier
 // same for two minutes.
 func (c *chaos) eventually(query string, suits func(uint64) bool) uint64 {
 	c.Helper()
+	// A range that was not finished within two minutes, since broker and engine were away, is looked at for another one.
+	const patience = 5 * time.Minute
 	var got, last uint64
 	var err error
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if err = c.db.Client.Conn().QueryRow(c.Context(), query).Scan(&got); err == nil && suits(got) {
 			return got
 		}
 		if got != last {
-			last, deadline = got, time.Now().Add(2*time.Minute)
+			last, deadline = got, time.Now().Add(patience)
 		}
 	}
 	c.Fatalf("%s: still %d (%v); sent %d", query, got, err, c.sent.events.Load())
