@@ -51,6 +51,7 @@ func dossierStep(subject, province string, registered, at time.Time, status int,
 func knownDossiers(b *testing.B, demo *demoProcess) [3][]knownDossier {
 	b.Helper()
 	client := demo.clickhouse(b)
+	defer func() { _ = client.Close() }()
 	var groups [3][]knownDossier
 	for i, days := range []int{1, 30, 365} {
 		rows, err := client.Conn().Query(b.Context(), fmt.Sprintf(`SELECT registered_on, subject, toString(province) FROM dossier_state

@@ -205,6 +205,7 @@ func background(ctx context.Context, b *testing.B, kafka *produce.Kafka, data *r
 func measureMarkers(ctx context.Context, b *testing.B, kafka *produce.Kafka, demo *demoProcess, kpi string, marker func(n int, at time.Time) produce.Message) []time.Duration {
 	b.Helper()
 	conn := demo.dialFeed(b.Context(), b)
+	defer func() { _ = conn.CloseNow() }()
 	if err := wsjson.Write(b.Context(), conn, map[string]string{"type": "subscribe", "board": "overview", "scope": "province:" + markerPlace}); err != nil {
 		b.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func newProducer(tb testing.TB, broker string) *produce.Kafka {
 	return kafka
 }
 
-// dialFeed connects to the live feed of a demo until the test ends.
+// dialFeed connects to the live feed of a demo. The caller closes the connection: one that nobody reads would be served on.
 func (d *demoProcess) dialFeed(ctx context.Context, tb testing.TB) *websocket.Conn {
 	tb.Helper()
 	conn, response, err := websocket.Dial(ctx, d.addresses["live feed"], nil)
@@ -41,12 +41,11 @@ func (d *demoProcess) dialFeed(ctx context.Context, tb testing.TB) *websocket.Co
 	if response.Body != nil {
 		_ = response.Body.Close()
 	}
-	tb.Cleanup(func() { _ = conn.CloseNow() })
 	conn.SetReadLimit(16 << 20)
 	return conn
 }
 
-// clickhouse is a client of the demo's warehouse, as whom other commands connect, until the test ends.
+// clickhouse is a client of the demo's warehouse, as whom other commands connect, to be closed by the caller.
 func (d *demoProcess) clickhouse(tb testing.TB) *warehouse.Client {
 	tb.Helper()
 	cfg := defaultConfig()
@@ -57,7 +56,6 @@ func (d *demoProcess) clickhouse(tb testing.TB) *warehouse.Client {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = client.Close() })
 	return client
 }
 

@@ -158,6 +158,7 @@ func (in *input) feed() map[string]map[string]any {
 	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
 	defer cancel()
 	conn := in.demo.dialFeed(ctx, in)
+	defer func() { _ = conn.CloseNow() }()
 	if err := wsjson.Write(ctx, conn, map[string]string{"type": "subscribe", "board": "overview", "scope": "national"}); err != nil {
 		in.Fatal(err)
 	}
@@ -398,6 +399,7 @@ func (in *input) everyReason() {
 		wantRows[string(info.Reason)] = 1
 	}
 	client := in.demo.clickhouse(in)
+	defer func() { _ = client.Close() }()
 	got := map[string]uint64{}
 	for deadline := time.Now().Add(30 * time.Second); !maps.Equal(got, wantRows); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -162,6 +162,7 @@ func (in *input) feedFigures() map[place]figure {
 	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
 	defer cancel()
 	conn := in.demo.dialFeed(ctx, in)
+	defer func() { _ = conn.CloseNow() }()
 	boards := []string{"overview", "official", "sensitive"}
 	for _, board := range boards {
 		for _, scope := range []string{"national", "provinces"} {

@@ -201,6 +201,7 @@ func (n *oneNumber) feeds() readings {
 	ctx, cancel := context.WithTimeout(n.Context(), 30*time.Second)
 	defer cancel()
 	conn := n.demo.dialFeed(ctx, n)
+	defer func() { _ = conn.CloseNow() }()
 	waiting := map[string]bool{}
 	for _, board := range n.boards {
 		for _, scope := range []string{"national", "provinces"} {

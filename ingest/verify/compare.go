@@ -46,21 +46,20 @@ func (c comparison) rows() string {
 		if v.key {
 			continue
 		}
+		less := "stored_%[1]s < expected_%[1]s"
 		one := "%[1]sIf(%[2]s, side = 0) AS stored_%[2]s, %[1]sIf(%[2]s, side = 1) AS expected_%[2]s"
 		switch v.function() {
 		case "sum": // of unsigned counts too, what is taken out is negative
 			one = "toInt64(%[1]sIf(%[2]s, side = 0)) AS stored_%[2]s, toInt64(%[1]sIf(%[2]s, side = 1)) AS expected_%[2]s"
-		case "sumMap": // a key whose numbers cancel stays
+		case "sumMap": // a key whose numbers cancel stays; of some key there is less
+			less = "mapExists((k, v) -> v > stored_%[1]s[k], expected_%[1]s)"
 			one = "mapFilter((k, v) -> v != 0, %[1]sIf(%[2]s, side = 0)) AS stored_%[2]s, mapFilter((k, v) -> v != 0, %[1]sIf(%[2]s, side = 1)) AS expected_%[2]s"
 		}
 		values = append(values, fmt.Sprintf(one, v.function(), v.name))
 		if !c.judged(v) {
 			continue
 		}
-		less := fmt.Sprintf("stored_%[1]s < expected_%[1]s", v.name)
-		if v.function() == "sumMap" { // of some key there is less
-			less = fmt.Sprintf("mapExists((k, v) -> v > stored_%[1]s[k], expected_%[1]s)", v.name)
-		}
+		less = fmt.Sprintf(less, v.name)
 		small = append(small, less)
 		if c.loose() && c.positions() {
 			differ = append(differ, less)

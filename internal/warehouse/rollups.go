@@ -93,7 +93,7 @@ func (c *Client) loaded(ctx context.Context, table string) error {
 		}
 	}
 	for _, name := range there {
-		if strings.HasPrefix(name, replacing) {
+		if (RollupView{Name: name}).LeftBehind() {
 			return fmt.Errorf("the view %s behind %s would count everything once more: a migration puts a view anew just now, or was cut off; if none runs, DROP VIEW %s", name, table, name)
 		}
 	}

@@ -27,6 +27,21 @@ func apply(t *testing.T, db *enginetest.DB, migrations []warehouse.Migration) {
 	}
 }
 
+// applyBefore runs the migrations before one, and gives that and those that follow it.
+func applyBefore(t *testing.T, db *enginetest.DB, name string) (rest []warehouse.Migration) {
+	t.Helper()
+	migrations, err := warehouse.Migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(migrations, func(m warehouse.Migration) bool { return m.Name == name })
+	if i < 0 {
+		t.Fatalf("there is no migration %s", name)
+	}
+	apply(t, db, migrations[:i])
+	return migrations[i:]
+}
+
 // A database of the first release keeps what it holds, and its dossiers are moved to their portals: at once, and once.
 func TestUpgradeWithData(t *testing.T) {
 	w := &world{t: t, db: enginetest.Start(t)}
@@ -117,21 +132,16 @@ func TestUpgradeWithData(t *testing.T) {
 // Rollups that a migration makes hold nothing of what was voided before: nobody goes through all that is to take it out.
 func TestUpgradeWithVoids(t *testing.T) {
 	db := enginetest.Start(t)
-	migrations, err := warehouse.Migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	latency := slices.IndexFunc(migrations, func(m warehouse.Migration) bool { return m.Name == "0020_latency.sql" })
-	apply(t, db, migrations[:latency])
+	rest := applyBefore(t, db, "0020_latency.sql")
 	voided := func(batch int) {
 		if err := db.Client.Conn().Exec(t.Context(), "INSERT INTO voided (batch, source, event_id, outcome, family) VALUES (?, '/eid_auth/G01', 'a', 'counted', 'auth_attempts')", batch); err != nil {
 			t.Fatal(err)
 		}
 	}
 	voided(7)
-	apply(t, db, migrations[latency:])
+	apply(t, db, rest)
 	voided(8) // by then the rollups count, and it has to be taken out of them
-	apply(t, db, migrations[latency:])
+	apply(t, db, rest)
 	const positions = "SELECT toString((SELECT max(p.position) FROM auth_latency AS p WHERE topic = '~void')) || ' ' || toString((SELECT max(p.position) FROM auth_latency_days AS p WHERE topic = '~void'))"
 	if got := text(t, db.Client, positions); got != "7 7" {
 		t.Errorf("the rollups begin behind the batches %s, want 7 7", got)
