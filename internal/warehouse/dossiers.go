@@ -55,11 +55,6 @@ func dossierEvents(fresh, bound, which string) string {
 	FROM dossier_events WHERE ` + which + " AND " + bound + ` ORDER BY registered_on, subject`
 }
 
-const dossierColumns = `registered_on, subject, sign, version, accepted_at, ended_at, end_status, saved_at, due_at, overdue_at,
-	supplements, supplement_ms, province, province63, agency_code, service_id, procedure_code, service_level, channel, portal, result_form,
-	formed_at, closed_at, completed_at, supplemented_at, handled_at, working_days, fee_at, paid_at, result_at, digitised_at, reused_at, stored_at, population_at, synced_at,
-	unsynced_at, disliked_at, documented_at, topic, partition, position, latest`
-
 // factsSQL is the facts that an event says, as dossier.Facts.
 func factsSQL() string {
 	facts := []struct {
@@ -120,9 +115,6 @@ func ApplyDossiers(ctx context.Context, client *Client, touched TouchedDossiers)
 	return true, nil
 }
 
-// appender takes rows of dossier_changes.
-type appender interface{ Append(values ...any) error }
-
 // changes computes the rows of dossier_changes of a range, and appends them to what open gives. It reports whether there
 // are any.
 func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func() (appender, error)) (bool, error) {
@@ -175,21 +167,14 @@ func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func(
 		_ = rows.Close()
 		return false, fmt.Errorf("preparing the dossier changes: %w", err)
 	}
-	changes := changeWriter{to: to, topic: t.Topic, partition: t.Partition, position: t.Last + 1}
-	latest, err := evaluateDossiers(rows, t.Calendar, func(registeredOn time.Time, subject string, before, after *dossier.State) error {
-		if before != nil {
-			if err := changes.append(registeredOn, subject, -1, before); err != nil {
-				return err
-			}
-		}
-		return changes.append(registeredOn, subject, 1, after)
-	})
+	changes := changeWriter{to: to}
+	latest, err := evaluateDossiers(rows, t.Calendar, changes.dossier)
 	if err != nil {
 		return false, fmt.Errorf("evaluating touched dossiers: %w", err)
 	}
-	// A row of no sign changes no count. It leaves the position, also of a range that has nothing but a void of an
-	// event to come, and the time of events that were voided before they came.
-	if err := changes.append(time.Unix(0, 0).UTC(), "", 0, &dossier.State{Latest: latest}); err != nil {
+	// Also of a range that has nothing but a void of an event to come, and with the time of events that were voided before
+	// they came.
+	if err := changes.reached(t.Topic, t.Partition, t.Last+1, latest); err != nil {
 		return false, err
 	}
 	return true, nil
@@ -217,14 +202,14 @@ func (t *TouchedDossiers) addVoided(ctx context.Context, client *Client, named s
 }
 
 // RecomputeDossiers evaluates the dossiers that the SQL condition which admits, from the raw events and voids whose
-// topic, partition and offset the condition bound admits. It inserts their states into a table with the columns of
-// dossier_changes, with sign 1 and the topic "-".
+// topic, partition and offset the condition bound admits. It inserts them, as dossiers that are new, into a table with the
+// columns of dossier_changes.
 func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.Calendar, table, which, bound string) error {
 	rows, err := client.Conn().Query(ctx, dossierEvents("1", bound, which))
 	if err != nil {
 		return fmt.Errorf("reading dossier events: %w", err)
 	}
-	changes := changeWriter{topic: "-"} // an empty topic is that of counts in the rollups
+	var changes changeWriter
 	var batch driver.Batch
 	defer func() {
 		if batch != nil {
@@ -249,7 +234,7 @@ func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.
 			}
 			changes.to = batch
 		}
-		if err := changes.append(registeredOn, subject, 1, after); err != nil {
+		if err := changes.dossier(registeredOn, subject, nil, after); err != nil {
 			return err
 		}
 		if batch.Rows() >= recomputeRows {
@@ -319,26 +304,4 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 		return 0, fmt.Errorf("reading dossier events: %w", err)
 	}
 	return latest, flush()
-}
-
-// changeWriter appends rows of dossier_changes to a batch.
-type changeWriter struct {
-	to        appender
-	topic     string
-	partition uint32
-	position  uint64
-}
-
-func (w *changeWriter) append(registeredOn time.Time, subject string, sign int8, s *dossier.State) error {
-	m := &s.Moments
-	err := w.to.Append(registeredOn, subject, sign, s.Version, time.UnixMilli(s.Accepted), time.UnixMilli(s.Ended), s.EndStatus,
-		time.UnixMilli(s.Saved), time.UnixMilli(s.Due), time.UnixMilli(s.Overdue), s.Supplements, s.SupplementMillis,
-		s.Province, s.Province63, s.Agency, s.Service, s.Procedure, s.Level, s.Channel, s.Portal, s.Form,
-		time.UnixMilli(s.Formed), time.UnixMilli(s.Closed), time.UnixMilli(m.Completed), time.UnixMilli(m.Supplemented), time.UnixMilli(m.Handled), m.WorkingDays, time.UnixMilli(m.Fee), time.UnixMilli(m.Paid),
-		time.UnixMilli(m.Result), time.UnixMilli(m.Digitised), time.UnixMilli(m.Reused), time.UnixMilli(m.Stored), time.UnixMilli(m.Population), time.UnixMilli(m.Synced),
-		time.UnixMilli(m.Unsynced), time.UnixMilli(m.Disliked), time.UnixMilli(m.Documented), w.topic, w.partition, w.position, time.UnixMilli(s.Latest))
-	if err != nil {
-		return fmt.Errorf("encoding a dossier change: %w", err)
-	}
-	return nil
 }

@@ -54,14 +54,14 @@ func (s span) events() []dossierEvent { return s.logOf.events[s.first : s.last+1
 
 // world is a database with the state of some dossiers.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	db   *enginetest.DB
 	data *reference.Data
 	// voided are the identities that voids name.
 	voided map[identity]bool
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, db: migrated(t)}
 	w.data = loadReference(t, w.db)
@@ -198,7 +198,7 @@ func (w *world) recompute(table string) {
 	if err := warehouse.RecomputeDossiers(w.t.Context(), w.db.Client, w.data.Calendar(), table+"_changes", "1", "1"); err != nil {
 		w.t.Fatal(err)
 	}
-	execute("INSERT INTO " + table + " (" + columns + ") SELECT " + columns + " FROM " + table + "_changes")
+	execute("INSERT INTO " + table + " (" + columns + ") SELECT " + columns + " FROM " + table + "_changes WHERE sign = 1")
 }
 
 // counts is a cube: what it counts by its dimensions.

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 // migrated is a fresh database with the schema.
-func migrated(t *testing.T) *enginetest.DB {
+func migrated(t testing.TB) *enginetest.DB {
 	t.Helper()
 	db := enginetest.Start(t)
 	if err := warehouse.Migrate(t.Context(), db.Client); err != nil {
@@ -32,7 +32,7 @@ func migrated(t *testing.T) *enginetest.DB {
 }
 
 // loadReference fills the reference tables from the embedded files.
-func loadReference(t *testing.T, db *enginetest.DB) *reference.Data {
+func loadReference(t testing.TB, db *enginetest.DB) *reference.Data {
 	t.Helper()
 	data, err := reference.Load(reference.Options{})
 	if err != nil {

@@ -7,6 +7,9 @@
 -- Deadlines get the days of the end of overdue dossiers and of the first dislike, and a rollup by agency and procedure.
 --   dossier_province_days and dossier_province_deadlines have the place only, so that what is asked at each tick costs the same
 --   however many dossiers there are.
+-- What the rollups add up is worked out before it comes here (internal/warehouse/changes.go): ClickHouse makes a plan of every view
+-- for every insert, and conditional sums with a HAVING over all of them cost a range half as much time again
+-- (docs/explanation/performance.md).
 -- States and rollups of before lack all of this: `ioc verify --at-rest --rebuild all` fills them from the events, once, before ingestion
 -- goes on; until then the numbers of dossiers that were there before are wrong.
 
@@ -29,7 +32,31 @@ ALTER TABLE dossier_changes
     ADD COLUMN IF NOT EXISTS synced_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER population_at,
     ADD COLUMN IF NOT EXISTS unsynced_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER synced_at,
     ADD COLUMN IF NOT EXISTS disliked_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER unsynced_at,
-    ADD COLUMN IF NOT EXISTS documented_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER disliked_at;
+    ADD COLUMN IF NOT EXISTS documented_at DateTime64(3, 'Asia/Ho_Chi_Minh') AFTER disliked_at,
+    ADD COLUMN IF NOT EXISTS accepted_on Date,
+    ADD COLUMN IF NOT EXISTS timed Int8,
+    ADD COLUMN IF NOT EXISTS ended_on Date,
+    ADD COLUMN IF NOT EXISTS disliked_on Date,
+    ADD COLUMN IF NOT EXISTS saving Int8,
+    ADD COLUMN IF NOT EXISTS saved_on Date,
+    ADD COLUMN IF NOT EXISTS seen Date,
+    ADD COLUMN IF NOT EXISTS n Int32,
+    ADD COLUMN IF NOT EXISTS completed Int32,
+    ADD COLUMN IF NOT EXISTS supplemented Int32,
+    ADD COLUMN IF NOT EXISTS handled Int32,
+    ADD COLUMN IF NOT EXISTS days_worked Int32,
+    ADD COLUMN IF NOT EXISTS with_fee Int32,
+    ADD COLUMN IF NOT EXISTS paid_online Int32,
+    ADD COLUMN IF NOT EXISTS written Int32,
+    ADD COLUMN IF NOT EXISTS e_result Int32,
+    ADD COLUMN IF NOT EXISTS with_result Int32,
+    ADD COLUMN IF NOT EXISTS digitised Int32,
+    ADD COLUMN IF NOT EXISTS reused Int32,
+    ADD COLUMN IF NOT EXISTS from_store Int32,
+    ADD COLUMN IF NOT EXISTS population Int32,
+    ADD COLUMN IF NOT EXISTS synced Int32,
+    ADD COLUMN IF NOT EXISTS sync_told Int32,
+    ADD COLUMN IF NOT EXISTS documented Int32;
 
 ALTER TABLE dossier_state
     ADD COLUMN IF NOT EXISTS procedure_code LowCardinality(String) COMMENT 'Administrative procedure' AFTER service_id,
@@ -80,28 +107,15 @@ ALTER TABLE dossier_days
     MODIFY ORDER BY (day, province, province63, service_id, channel, topic, partition, portal, procedure_code, service_level);
 
 CREATE OR REPLACE MATERIALIZED VIEW dossier_days_mv TO dossier_days AS
-SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, province, province63, service_id, channel, portal, procedure_code, service_level, topic, partition,
-    sum(sign * (accepted_at > 0)) * (topic = '') AS n,
-    sum(sign * (accepted_at > 0 AND completed_at > 0)) * (topic = '') AS completed,
-    sum(sign * (accepted_at > 0 AND supplemented_at > 0)) * (topic = '') AS supplemented,
-    sum(sign * (accepted_at > 0 AND handled_at > 0)) * (topic = '') AS handled,
-    sum(sign * if(accepted_at > 0 AND handled_at > 0, toInt64(dossier_changes.working_days), 0)) * (topic = '') AS working_days,
-    sum(sign * (accepted_at > 0 AND fee_at > 0)) * (topic = '') AS with_fee,
-    sum(sign * (accepted_at > 0 AND paid_at > 0)) * (topic = '') AS paid_online,
-    sum(sign * (accepted_at > 0 AND completed_at > 0 AND result_form != 'none')) * (topic = '') AS written,
-    sum(sign * (accepted_at > 0 AND completed_at > 0 AND result_form != 'none' AND result_at > 0)) * (topic = '') AS e_result,
-    sum(sign * (accepted_at > 0 AND (result_form = 'none' OR result_at > 0))) * (topic = '') AS with_result,
-    sum(sign * (accepted_at > 0 AND digitised_at > 0)) * (topic = '') AS digitised,
-    sum(sign * (accepted_at > 0 AND reused_at > 0)) * (topic = '') AS reused,
-    sum(sign * (accepted_at > 0 AND stored_at > 0)) * (topic = '') AS from_store,
-    sum(sign * (accepted_at > 0 AND population_at > 0)) * (topic = '') AS population,
-    sum(sign * (accepted_at > 0 AND synced_at > 0 AND unsynced_at = 0)) * (topic = '') AS synced,
-    sum(sign * (accepted_at > 0 AND (synced_at > 0 OR unsynced_at > 0))) * (topic = '') AS sync_told,
-    sum(sign * (accepted_at > 0 AND documented_at > 0)) * (topic = '') AS documented,
+SELECT accepted_on AS day, province, province63, service_id, channel, portal, procedure_code, service_level, topic, partition,
+    sum(dossier_changes.n) AS n, sum(dossier_changes.completed) AS completed, sum(dossier_changes.supplemented) AS supplemented, sum(dossier_changes.handled) AS handled, sum(dossier_changes.days_worked) AS working_days,
+    sum(dossier_changes.with_fee) AS with_fee, sum(dossier_changes.paid_online) AS paid_online, sum(dossier_changes.written) AS written, sum(dossier_changes.e_result) AS e_result, sum(dossier_changes.with_result) AS with_result,
+    sum(dossier_changes.digitised) AS digitised, sum(dossier_changes.reused) AS reused, sum(dossier_changes.from_store) AS from_store, sum(dossier_changes.population) AS population, sum(dossier_changes.synced) AS synced,
+    sum(dossier_changes.sync_told) AS sync_told, sum(dossier_changes.documented) AS documented,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-GROUP BY GROUPING SETS ((day, province, province63, service_id, channel, portal, procedure_code, service_level), (topic, partition))
-HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0 OR sync_told != 0 OR documented != 0));
+WHERE seen != toDate(0) OR topic != ''
+GROUP BY day, province, province63, service_id, channel, portal, procedure_code, service_level, topic, partition;
 
 CREATE TABLE IF NOT EXISTS dossier_province_days
 (
@@ -137,28 +151,15 @@ SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
 COMMENT 'dossier_days by place and channel only: what the walls ask at each tick, as small for millions of dossiers as for thousands';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_province_days_mv TO dossier_province_days AS
-SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, province, province63, channel, topic, partition,
-    sum(sign * (accepted_at > 0)) * (topic = '') AS n,
-    sum(sign * (accepted_at > 0 AND completed_at > 0)) * (topic = '') AS completed,
-    sum(sign * (accepted_at > 0 AND supplemented_at > 0)) * (topic = '') AS supplemented,
-    sum(sign * (accepted_at > 0 AND handled_at > 0)) * (topic = '') AS handled,
-    sum(sign * if(accepted_at > 0 AND handled_at > 0, toInt64(dossier_changes.working_days), 0)) * (topic = '') AS working_days,
-    sum(sign * (accepted_at > 0 AND fee_at > 0)) * (topic = '') AS with_fee,
-    sum(sign * (accepted_at > 0 AND paid_at > 0)) * (topic = '') AS paid_online,
-    sum(sign * (accepted_at > 0 AND completed_at > 0 AND result_form != 'none')) * (topic = '') AS written,
-    sum(sign * (accepted_at > 0 AND completed_at > 0 AND result_form != 'none' AND result_at > 0)) * (topic = '') AS e_result,
-    sum(sign * (accepted_at > 0 AND (result_form = 'none' OR result_at > 0))) * (topic = '') AS with_result,
-    sum(sign * (accepted_at > 0 AND digitised_at > 0)) * (topic = '') AS digitised,
-    sum(sign * (accepted_at > 0 AND reused_at > 0)) * (topic = '') AS reused,
-    sum(sign * (accepted_at > 0 AND stored_at > 0)) * (topic = '') AS from_store,
-    sum(sign * (accepted_at > 0 AND population_at > 0)) * (topic = '') AS population,
-    sum(sign * (accepted_at > 0 AND synced_at > 0 AND unsynced_at = 0)) * (topic = '') AS synced,
-    sum(sign * (accepted_at > 0 AND (synced_at > 0 OR unsynced_at > 0))) * (topic = '') AS sync_told,
-    sum(sign * (accepted_at > 0 AND documented_at > 0)) * (topic = '') AS documented,
+SELECT accepted_on AS day, province, province63, channel, topic, partition,
+    sum(dossier_changes.n) AS n, sum(dossier_changes.completed) AS completed, sum(dossier_changes.supplemented) AS supplemented, sum(dossier_changes.handled) AS handled, sum(dossier_changes.days_worked) AS working_days,
+    sum(dossier_changes.with_fee) AS with_fee, sum(dossier_changes.paid_online) AS paid_online, sum(dossier_changes.written) AS written, sum(dossier_changes.e_result) AS e_result, sum(dossier_changes.with_result) AS with_result,
+    sum(dossier_changes.digitised) AS digitised, sum(dossier_changes.reused) AS reused, sum(dossier_changes.from_store) AS from_store, sum(dossier_changes.population) AS population, sum(dossier_changes.synced) AS synced,
+    sum(dossier_changes.sync_told) AS sync_told, sum(dossier_changes.documented) AS documented,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-GROUP BY GROUPING SETS ((day, province, province63, channel), (topic, partition))
-HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0 OR sync_told != 0 OR documented != 0));
+WHERE seen != toDate(0) OR topic != ''
+GROUP BY day, province, province63, channel, topic, partition;
 
 
 CREATE TABLE IF NOT EXISTS dossier_history
@@ -201,52 +202,15 @@ SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
 COMMENT 'Dossiers by day of acceptance and day on which something became of them; summed over the days before a moment it is how they stood then';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_history_mv TO dossier_history AS
-SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, toDate(greatest(accepted_at, moment), 'Asia/Ho_Chi_Minh') AS seen,
-    province, province63, agency_code, service_id, procedure_code, channel, portal, service_level, topic, partition,
-    sum(sign * (fact = 1)) * (topic = '') AS n,
-    sum(sign * (fact = 2)) * (topic = '') AS completed,
-    sum(sign * (fact = 3)) * (topic = '') AS supplemented,
-    sum(sign * (fact = 4)) * (topic = '') AS handled,
-    sum(if(fact = 4, sign * toInt64(worked), 0)) * (topic = '') AS working_days,
-    sum(sign * (fact = 5)) * (topic = '') AS with_fee,
-    sum(sign * (fact = 6)) * (topic = '') AS paid_online,
-    sum(sign * ((fact = 7) - (fact = 16))) * (topic = '') AS written,
-    sum(sign * (fact = 8)) * (topic = '') AS e_result,
-    sum(sign * (fact = 15)) * (topic = '') AS with_result,
-    sum(sign * (fact = 9)) * (topic = '') AS digitised,
-    sum(sign * (fact = 10)) * (topic = '') AS reused,
-    sum(sign * (fact = 14)) * (topic = '') AS from_store,
-    sum(sign * (fact = 11)) * (topic = '') AS population,
-    sum(sign * ((fact = 12) - (fact = 13))) * (topic = '') AS synced,
-    sum(sign * (fact = 17)) * (topic = '') AS sync_told,
-    sum(sign * (fact = 18)) * (topic = '') AS documented,
-    max(at_position) AS position, max(at_latest) AS latest
-FROM (
-    SELECT sign, accepted_at, province, province63, agency_code, service_id, procedure_code, channel, portal, service_level, topic, partition,
-        working_days AS worked, position AS at_position, latest AS at_latest,
-        arrayJoin(arrayFilter(x -> x.1 = 1 OR x.2 > 0, [
-            (toUInt8(1), accepted_at),
-            (toUInt8(2), completed_at),
-            (toUInt8(3), supplemented_at),
-            (toUInt8(4), handled_at),
-            (toUInt8(5), fee_at),
-            (toUInt8(6), paid_at),
-            (toUInt8(7), if(result_form != 'none' OR formed_at > completed_at, completed_at, toDateTime64(0, 3, 'Asia/Ho_Chi_Minh'))),
-            (toUInt8(8), if(result_form != 'none' AND completed_at > 0 AND result_at > 0, greatest(completed_at, result_at), toDateTime64(0, 3, 'Asia/Ho_Chi_Minh'))),
-            (toUInt8(9), digitised_at),
-            (toUInt8(10), reused_at),
-            (toUInt8(14), stored_at),
-            (toUInt8(15), if(result_form = 'none', greatest(accepted_at, formed_at), result_at)),
-            (toUInt8(11), population_at),
-            (toUInt8(12), synced_at),
-            (toUInt8(17), if(synced_at > 0, synced_at, unsynced_at)),
-            (toUInt8(18), documented_at),
-            (toUInt8(16), if(result_form = 'none' AND completed_at > 0 AND formed_at > completed_at, formed_at, toDateTime64(0, 3, 'Asia/Ho_Chi_Minh'))),
-            (toUInt8(13), if(synced_at > 0, unsynced_at, toDateTime64(0, 3, 'Asia/Ho_Chi_Minh')))])) AS happened,
-        happened.1 AS fact, happened.2 AS moment
-    FROM dossier_changes)
-GROUP BY GROUPING SETS ((day, seen, province, province63, agency_code, service_id, procedure_code, channel, portal, service_level), (topic, partition))
-HAVING topic != '' OR (day > toDate(0) AND (n != 0 OR completed != 0 OR supplemented != 0 OR handled != 0 OR working_days != 0 OR with_fee != 0 OR paid_online != 0 OR written != 0 OR e_result != 0 OR with_result != 0 OR digitised != 0 OR reused != 0 OR from_store != 0 OR population != 0 OR synced != 0 OR sync_told != 0 OR documented != 0));
+SELECT accepted_on AS day, seen, province, province63, agency_code, service_id, procedure_code, channel, portal, service_level, topic, partition,
+    sum(dossier_changes.n) AS n, sum(dossier_changes.completed) AS completed, sum(dossier_changes.supplemented) AS supplemented, sum(dossier_changes.handled) AS handled, sum(dossier_changes.days_worked) AS working_days,
+    sum(dossier_changes.with_fee) AS with_fee, sum(dossier_changes.paid_online) AS paid_online, sum(dossier_changes.written) AS written, sum(dossier_changes.e_result) AS e_result, sum(dossier_changes.with_result) AS with_result,
+    sum(dossier_changes.digitised) AS digitised, sum(dossier_changes.reused) AS reused, sum(dossier_changes.from_store) AS from_store, sum(dossier_changes.population) AS population, sum(dossier_changes.synced) AS synced,
+    sum(dossier_changes.sync_told) AS sync_told, sum(dossier_changes.documented) AS documented,
+    max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
+FROM dossier_changes
+WHERE seen != toDate(0) OR topic != ''
+GROUP BY day, seen, province, province63, agency_code, service_id, procedure_code, channel, portal, service_level, topic, partition;
 
 ALTER TABLE dossier_deadlines
     ADD COLUMN IF NOT EXISTS ended_on Date COMMENT 'Day of the first end of dossiers that become overdue; 1970-01-01 while they are open, and of those that stay on time' AFTER overdue_at,
@@ -254,11 +218,12 @@ ALTER TABLE dossier_deadlines
     MODIFY ORDER BY (day, province, province63, service_id, overdue_at, topic, partition, ended_on, disliked_on);
 
 CREATE OR REPLACE MATERIALIZED VIEW dossier_deadlines_mv TO dossier_deadlines AS
-SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, province, province63, service_id, overdue_at, if(toYear(overdue_at) < 2261, toDate(closed_at, 'Asia/Ho_Chi_Minh'), toDate(0)) AS ended_on, toDate(disliked_at, 'Asia/Ho_Chi_Minh') AS disliked_on, topic, partition,
-    sum(sign * (accepted_at > 0 AND due_at > 0)) * (topic = '') AS n, max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
+SELECT accepted_on AS day, province, province63, service_id, overdue_at, ended_on, disliked_on, topic, partition,
+    sum(timed) AS n,
+    max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-GROUP BY GROUPING SETS ((day, province, province63, service_id, overdue_at, ended_on, disliked_on), (topic, partition))
-HAVING topic != '' OR (day > toDate(0) AND n != 0);
+WHERE timed != 0 OR topic != ''
+GROUP BY day, province, province63, service_id, overdue_at, ended_on, disliked_on, topic, partition;
 
 CREATE TABLE IF NOT EXISTS dossier_agency_deadlines
 (
@@ -283,12 +248,12 @@ SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
 COMMENT 'dossier_deadlines by agency and procedure besides';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_agency_deadlines_mv TO dossier_agency_deadlines AS
-SELECT toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day, province, province63, agency_code, service_id, procedure_code, overdue_at,
-    if(toYear(overdue_at) < 2261, toDate(closed_at, 'Asia/Ho_Chi_Minh'), toDate(0)) AS ended_on, toDate(disliked_at, 'Asia/Ho_Chi_Minh') AS disliked_on, topic, partition,
-    sum(sign * (accepted_at > 0 AND due_at > 0)) * (topic = '') AS n, max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
+SELECT accepted_on AS day, province, province63, agency_code, service_id, procedure_code, overdue_at, ended_on, disliked_on, topic, partition,
+    sum(timed) AS n,
+    max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-GROUP BY GROUPING SETS ((day, province, province63, agency_code, service_id, procedure_code, overdue_at, ended_on, disliked_on), (topic, partition))
-HAVING topic != '' OR (day > toDate(0) AND n != 0);
+WHERE timed != 0 OR topic != ''
+GROUP BY day, province, province63, agency_code, service_id, procedure_code, overdue_at, ended_on, disliked_on, topic, partition;
 
 CREATE TABLE IF NOT EXISTS dossier_province_deadlines
 (
@@ -312,11 +277,18 @@ COMMENT 'dossier_deadlines by place only, as they stand now: a moment of its own
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_province_deadlines_mv TO dossier_province_deadlines AS
 SELECT accepted_on AS day, province, province63, moment AS overdue_at, ended AS ended_on, disliked AS disliked_on, topic, partition,
-    sum(sign * counted) * (topic = '') AS n, max(at_position) AS position, max(at_latest) AS latest
+    sum(timed) AS n, max(at_position) AS position, max(at_latest) AS latest
 FROM (
-    SELECT sign, toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS accepted_on, province, province63, topic, partition, position AS at_position, latest AS at_latest,
-        closed_at > 0 AND toYear(overdue_at) < 2261 AS late, if(late, toDateTime64('1970-01-02 00:00:00', 3, 'Asia/Ho_Chi_Minh'), overdue_at) AS moment,
-        toDate(late) AS ended, toDate(disliked_at > 0) AS disliked, accepted_at > 0 AND due_at > 0 AS counted
-    FROM dossier_changes)
-GROUP BY GROUPING SETS ((accepted_on, province, province63, moment, ended, disliked), (topic, partition))
-HAVING topic != '' OR (accepted_on > toDate(0) AND n != 0);
+    SELECT accepted_on, province, province63, topic, partition, timed, position AS at_position, latest AS at_latest, ended_on != toDate(0) AS late,
+        if(late, toDateTime64('1970-01-02 00:00:00', 3, 'Asia/Ho_Chi_Minh'), overdue_at) AS moment, toDate(late) AS ended, toDate(disliked_on != toDate(0)) AS disliked
+    FROM dossier_changes
+    WHERE timed != 0 OR topic != '')
+GROUP BY day, province, province63, moment, ended, disliked, topic, partition;
+
+CREATE OR REPLACE MATERIALIZED VIEW dossier_savings_mv TO dossier_savings AS
+SELECT saved_on AS day, province, province63, service_id, topic, partition,
+    sum(saving) AS n,
+    max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
+FROM dossier_changes
+WHERE saving != 0 OR topic != ''
+GROUP BY day, province, province63, service_id, topic, partition;
