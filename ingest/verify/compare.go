@@ -22,9 +22,9 @@ type comparison struct {
 	into *correction
 }
 
-// The rows of a cube of dossiers name the position of the range that last changed them, which no recomputation can know;
-// nor can that of feed_quality, whose position is the end of a range whatever the range holds. Of their position rows
-// only what is too small is a difference, and of the others only the counts.
+// The position rows of a cube of dossiers, and the times of its counts, are of the ranges that changed it, which no
+// recomputation can know; nor can it know the position of feed_quality, which is the end of a range whatever the range holds.
+// Of their position rows only what is too small is a difference, and of the others only the counts.
 func (c comparison) loose() bool { return c.target.dossiers() || c.target.records != "" }
 
 // positionRows is the condition on position rows. Those that count rebuilds are ours.

@@ -246,6 +246,51 @@ func (w *world) checkMeasures(states map[string]dossierRow) {
 	}
 }
 
+// measureSQL are the measures, of a row of dossier_state that was accepted, in the order of measureNames.
+var measureSQL = []string{"1", "completed_at > 0", "supplemented_at > 0", "handled_at > 0", "if(handled_at > 0, working_days, 0)", "fee_at > 0", "paid_at > 0",
+	"completed_at > 0 AND result_form != 'none'", "completed_at > 0 AND result_form != 'none' AND result_at > 0", "digitised_at > 0", "reused_at > 0", "stored_at > 0", "population_at > 0",
+	"result_form = 'none' OR result_at > 0", "synced_at > 0 AND unsynced_at = 0", "synced_at > 0 OR unsynced_at > 0", "documented_at > 0"}
+
+// checkKeys compares the rollups with sums over dossier_state by all that they are kept by.
+func (w *world) checkKeys() {
+	w.t.Helper()
+	const acceptedOn = "toDate(accepted_at, 'Asia/Ho_Chi_Minh') AS day"
+	var all []string
+	for i, name := range measureNames {
+		all = append(all, fmt.Sprintf("toInt64(%s) AS %s", measureSQL[i], name))
+	}
+	measures, n := strings.Join(all, ", "), "toInt64(1) AS n"
+	for _, cube := range []struct{ table, state, keys, where, values string }{
+		{"dossier_days", acceptedOn, "province, province63, service_id, channel, portal, procedure_code, service_level", "accepted_at > 0", measures},
+		{"dossier_province_days", acceptedOn, "province, province63, channel", "accepted_at > 0", measures},
+		{"dossier_history", acceptedOn, "province, province63, agency_code, service_id, procedure_code, channel, portal, service_level", "accepted_at > 0", measures},
+		{"dossier_savings", "toDate(saved_at, 'Asia/Ho_Chi_Minh') AS day", "province, province63, service_id", "saved_at > 0", n},
+		{"dossier_agency_deadlines", acceptedOn + ", if(toYear(overdue_at) < 2261, toDate(closed_at, 'Asia/Ho_Chi_Minh'), toDate(0)) AS ended_on, toDate(disliked_at, 'Asia/Ho_Chi_Minh') AS disliked_on",
+			"province, province63, agency_code, service_id, procedure_code, overdue_at, ended_on, disliked_on", "accepted_at > 0 AND due_at > 0", n},
+	} {
+		names := measureNames
+		if cube.values == n {
+			names = []string{"n"}
+		}
+		keys := "day, " + cube.keys
+		query := fmt.Sprintf(`SELECT count(), toString(groupArray(3)((%[1]s))) FROM (
+			SELECT %[1]s, [sum(%[2]s)] AS kept, [sum(of_%[3]s)] AS made FROM (
+				SELECT %[1]s, %[4]s, toInt64(0) AS of_%[5]s FROM %[6]s WHERE topic = ''
+				UNION ALL SELECT %[1]s, toInt64(0) AS zero_%[7]s, %[8]s FROM (SELECT *, %[9]s FROM dossier_state FINAL WHERE %[10]s))
+			GROUP BY %[1]s HAVING kept != made)`,
+			keys, strings.Join(names, "), sum("), strings.Join(names, "), sum(of_"), strings.Join(names, ", "), strings.Join(names, ", toInt64(0) AS of_"), cube.table,
+			strings.Join(names, ", toInt64(0) AS zero_"), cube.values, cube.state, cube.where)
+		var differ uint64
+		var examples string
+		if err := w.db.Client.Conn().QueryRow(w.t.Context(), query).Scan(&differ, &examples); err != nil {
+			w.t.Fatalf("%v\n%s", err, query)
+		}
+		if differ > 0 {
+			w.t.Errorf("%s differs from the states in %d keys, such as %s", cube.table, differ, examples)
+		}
+	}
+}
+
 // closed is the first moment after which the dossier is seen to have ended.
 func (o *oracle) closed() int64 {
 	for i := range o.steps {

@@ -284,6 +284,7 @@ func (w *world) check(dossiers [][]dossierEvent) {
 		w.t.Fatalf("cubes are not the sums of the states (-sums +cubes):\n%s", diff)
 	}
 	w.checkMeasures(got)
+	w.checkKeys()
 	w.checkOverdue(oracles)
 }
 

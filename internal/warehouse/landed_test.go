@@ -50,7 +50,7 @@ func TestPositionRowsAreFound(t *testing.T) {
 	const events = "(occurred_at, source, event_id, topic, partition, offset) VALUES (now64(3), '/s', 'e', 't', 0, 0)"
 	for table, row := range map[string]string{
 		"dossier_events": events, "auth_attempts": events, "data_queries": events, "eid_events": events, "register_events": events,
-		"dossier_changes": "(registered_on, subject, sign, topic, position) VALUES (today(), 's', 1, 't', 1)",
+		"dossier_changes": "(registered_on, subject, sign, topic, position) VALUES (today(), 's', 1, '', 0), (0, '', 0, 't', 1)",
 		"feed_quality":    "(topic, position) VALUES ('t', 1)",
 	} {
 		if err := client.Conn().Exec(t.Context(), "INSERT INTO "+table+" "+row); err != nil {

@@ -31,13 +31,13 @@ func TestTokensOutliveUpgrade(t *testing.T) {
 	again("after an upgrade")
 }
 
-// change is a row of dossier_changes that every rollup counts, in the schema that the database has.
+// change is what dossier_changes gets of a dossier, in the schema that the database has, so that every rollup counts it.
 func change(t *testing.T, db *enginetest.DB) string {
 	t.Helper()
 	if text(t, db.Client, "SELECT toString(count()) FROM system.columns WHERE database = currentDatabase() AND table = 'dossier_changes' AND name = 'seen'") == "0" {
 		return "(registered_on, subject, sign, accepted_at, saved_at, due_at, overdue_at, topic, partition, position) VALUES (today(), 'd', 1, now64(3), now64(3), now64(3), now64(3), 't', 0, 1)"
 	}
-	return "(registered_on, subject, sign, accepted_on, timed, saving, seen, n, topic, partition, position) VALUES (today(), 'd', 1, today(), 1, 1, today(), 1, 't', 0, 1)"
+	return "(registered_on, subject, sign, accepted_on, timed, saving, seen, n, topic, partition, position) VALUES (today(), 'd', 1, today(), 1, 1, 0, 0, '', 0, 0), (0, '', 0, today(), 0, 0, today(), 1, '', 0, 0), (0, '', 0, 0, 0, 0, 0, 0, 't', 0, 1)"
 }
 
 // insertEverywhere inserts a row into every table that rollups are behind, and returns what repeats that and fails when any

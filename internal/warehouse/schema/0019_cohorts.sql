@@ -9,7 +9,8 @@
 --   however many dossiers there are.
 -- What the rollups add up is worked out before it comes here (internal/warehouse/changes.go): ClickHouse makes a plan of every view
 -- for every insert, and conditional sums with a HAVING over all of them cost a range half as much time again
--- (docs/explanation/performance.md).
+-- (docs/explanation/performance.md). Rows that have both a sign and a topic are those of a version before, which works out nothing:
+-- they count nowhere, until the rebuild.
 -- States and rollups of before lack all of this: `ioc verify --at-rest --rebuild all` fills them from the events, once, before ingestion
 -- goes on; until then the numbers of dossiers that were there before are wrong.
 
@@ -114,7 +115,7 @@ SELECT accepted_on AS day, province, province63, service_id, channel, portal, pr
     sum(dossier_changes.sync_told) AS sync_told, sum(dossier_changes.documented) AS documented,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-WHERE seen != toDate(0) OR topic != ''
+WHERE seen != toDate(0) OR topic != '' AND sign = 0
 GROUP BY day, province, province63, service_id, channel, portal, procedure_code, service_level, topic, partition;
 
 CREATE TABLE IF NOT EXISTS dossier_province_days
@@ -158,7 +159,7 @@ SELECT accepted_on AS day, province, province63, channel, topic, partition,
     sum(dossier_changes.sync_told) AS sync_told, sum(dossier_changes.documented) AS documented,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-WHERE seen != toDate(0) OR topic != ''
+WHERE seen != toDate(0) OR topic != '' AND sign = 0
 GROUP BY day, province, province63, channel, topic, partition;
 
 
@@ -209,7 +210,7 @@ SELECT accepted_on AS day, seen, province, province63, agency_code, service_id, 
     sum(dossier_changes.sync_told) AS sync_told, sum(dossier_changes.documented) AS documented,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-WHERE seen != toDate(0) OR topic != ''
+WHERE seen != toDate(0) OR topic != '' AND sign = 0
 GROUP BY day, seen, province, province63, agency_code, service_id, procedure_code, channel, portal, service_level, topic, partition;
 
 ALTER TABLE dossier_deadlines
@@ -222,7 +223,7 @@ SELECT accepted_on AS day, province, province63, service_id, overdue_at, ended_o
     sum(timed) AS n,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-WHERE timed != 0 OR topic != ''
+WHERE timed != 0 OR topic != '' AND sign = 0
 GROUP BY day, province, province63, service_id, overdue_at, ended_on, disliked_on, topic, partition;
 
 CREATE TABLE IF NOT EXISTS dossier_agency_deadlines
@@ -252,7 +253,7 @@ SELECT accepted_on AS day, province, province63, agency_code, service_id, proced
     sum(timed) AS n,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-WHERE timed != 0 OR topic != ''
+WHERE timed != 0 OR topic != '' AND sign = 0
 GROUP BY day, province, province63, agency_code, service_id, procedure_code, overdue_at, ended_on, disliked_on, topic, partition;
 
 CREATE TABLE IF NOT EXISTS dossier_province_deadlines
@@ -282,7 +283,7 @@ FROM (
     SELECT accepted_on, province, province63, topic, partition, timed, position AS at_position, latest AS at_latest, ended_on != toDate(0) AS late,
         if(late, toDateTime64('1970-01-02 00:00:00', 3, 'Asia/Ho_Chi_Minh'), overdue_at) AS moment, toDate(late) AS ended, toDate(disliked_on != toDate(0)) AS disliked
     FROM dossier_changes
-    WHERE timed != 0 OR topic != '')
+    WHERE timed != 0 OR topic != '' AND sign = 0)
 GROUP BY day, province, province63, moment, ended, disliked, topic, partition;
 
 CREATE OR REPLACE MATERIALIZED VIEW dossier_savings_mv TO dossier_savings AS
@@ -290,5 +291,5 @@ SELECT saved_on AS day, province, province63, service_id, topic, partition,
     sum(saving) AS n,
     max(dossier_changes.position) AS position, max(dossier_changes.latest) AS latest
 FROM dossier_changes
-WHERE saving != 0 OR topic != ''
+WHERE saving != 0 OR topic != '' AND sign = 0
 GROUP BY day, province, province63, service_id, topic, partition;
