@@ -494,8 +494,11 @@ func rebalances(w *world) {
 	_, stop := w.run(cfg)
 	producing.Wait()
 	w.wait("SELECT uniqExact(event_id) FROM auth_attempts", partitions*each)
-	if now := generations(); now <= last {
-		w.Errorf("the generation was %g and is %g", last, now)
+	// The others may have read everything before the newcomer is a member.
+	for deadline := time.Now().Add(60 * time.Second); generations() <= last; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatalf("the generation was %g and is %g", last, generations())
+		}
 	}
 	stop()
 	stops[1]()
