@@ -45,7 +45,7 @@ demo: build engine ## run everything in one process, on http://localhost:8080
 
 .PHONY: test
 test: engine web-tools ## run the tests
-	go test $(plain) -timeout 35m $(TESTFLAGS) ./...
+	go test $(plain) -timeout 50m $(TESTFLAGS) ./...
 
 .PHONY: race
 race: engine web-tools ## run the tests with the race detector; -short lowers iteration counts and leaves out what has one goroutine
