@@ -200,7 +200,7 @@ func (c *chaos) produce(ctx context.Context, kafka *produce.Kafka, rate int, see
 const rawRows = "(SELECT topic, partition, offset, source, event_id FROM dossier_events UNION ALL SELECT topic, partition, offset, source, event_id FROM auth_attempts UNION ALL SELECT topic, partition, offset, source, event_id FROM data_queries UNION ALL SELECT topic, partition, offset, source, event_id FROM eid_events UNION ALL SELECT topic, partition, offset, source, event_id FROM register_events)"
 
 // eventually asks until the answer suits; the engine may be down in between. It gives up when the answer has been the
-// same for two minutes.
+// same for as long as its patience lasts.
 func (c *chaos) eventually(query string, suits func(uint64) bool) uint64 {
 	c.Helper()
 	// A range that was not finished within two minutes, since broker and engine were away, is looked at for another one.

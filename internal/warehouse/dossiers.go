@@ -152,7 +152,7 @@ func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func(
 		return false, fmt.Errorf("building the table of touched dossiers: %w", err)
 	}
 	for i, subject := range t.Subjects {
-		if err := keys.Append(time.Unix(int64(t.RegisteredOn[i])*86400, 0).UTC(), subject); err != nil {
+		if err := keys.Append(date(t.RegisteredOn[i]), subject); err != nil {
 			return false, fmt.Errorf("building the table of touched dossiers: %w", err)
 		}
 	}
