@@ -48,6 +48,15 @@ func (d *Data) ServiceOfProcedure(code []byte) (service string, ok bool) {
 
 const procedureLength = len("1.004222")
 
+// ProcedureOf returns the code of a procedure without what systems add to it: 1.004222 of 1.004222.000.00.00.H29. A code of
+// another form stays as it is.
+func ProcedureOf(code string) string {
+	if len(code) > procedureLength && isProcedure(code[:procedureLength]) && code[procedureLength] == '.' {
+		return code[:procedureLength]
+	}
+	return code
+}
+
 // isProcedure matches [123]\.\d{6}.
 func isProcedure[S string | []byte](s S) bool {
 	if len(s) != procedureLength || s[0] < '1' || s[0] > '3' || s[1] != '.' {

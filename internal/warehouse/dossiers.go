@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -43,41 +42,83 @@ func voids(which string) string {
 	return "SELECT source, subject FROM register_events WHERE type = 'event.void' AND " + which
 }
 
-// dossierEvents reads what the rules need, dossier by dossier, from the offsets that bound admits. fresh marks those
-// of the range at hand; voids are bounded like events.
-func dossierEvents(fresh, bound, which string) string {
+// dossierEvents reads what the rules need, dossier by dossier, of the events that which admits; besides, where they are in the
+// log, and whether the query voids names them. The expression earlier says whether a void before the range at hand does.
+//
+// It has few expressions and no condition on offsets, as ClickHouse takes longer to plan a statement than to find some hundred
+// events: what the events say is judged by said, and what a range sees by TouchedDossiers.sees.
+func dossierEvents(which, voids, earlier string) string {
 	return `SELECT registered_on, subject, toUnixTimestamp64Milli(occurred_at), status, event_id, source,
-		province, province63, agency_code, service_id,
-		if(match(procedure_code, '^[123][.][0-9]{6}[.]'), substring(procedure_code, 1, 8), procedure_code), toInt8(service_level), toInt8(channel), toInt8(portal), toInt8(result_form),
-		toUnixTimestamp64Milli(due_at), statutory_limit, toInt8(limit_unit), ` + factsSQL() + `, toBool(` + fresh + `),
-		toBool((source, event_id) IN (` + voids(bound+" AND NOT ("+fresh+")") + `)),
-		toBool((source, event_id) IN (` + voids(bound) + `))
-	FROM dossier_events WHERE ` + which + " AND " + bound + ` ORDER BY registered_on, subject`
+		province, province63, agency_code, service_id, procedure_code, toInt8(service_level), toInt8(channel), toInt8(portal), toInt8(result_form),
+		toUnixTimestamp64Milli(due_at), statutory_limit, toInt8(limit_unit),
+		doc_kind, has_file, reused, from_national_store, source_db, vneid_authenticated, payment_state, fee_total_vnd, amount_vnd, paid_online, sync_on_time, likes,
+		topic, partition, offset, toBool((source, event_id) IN (` + voids + `)) AS voided, ` + earlier + `
+	FROM dossier_events WHERE ` + which + ` ORDER BY registered_on, subject`
 }
 
-// factsSQL is the facts that an event says, as dossier.Facts.
-func factsSQL() string {
-	facts := []struct {
+// said is what an event says beside its status, as the columns have it.
+type said struct {
+	document, file, reused, store, database, vneid, payment, sync string
+	fees, amount                                                  int64
+	gateway, likes                                                int8
+}
+
+// facts are what it comes to for the items of Quyết định 766/QĐ-TTg.
+func (s *said) facts() (facts dossier.Facts) {
+	component := s.document == "component"
+	fee := s.fees
+	if fee < 0 {
+		fee = s.amount
+	}
+	for _, f := range []struct {
 		fact dossier.Facts
-		sql  string
+		told bool
 	}{
-		{dossier.ComponentFile, "doc_kind = 'component' AND has_file = 'yes'"},
-		{dossier.ResultFile, "doc_kind = 'result' AND has_file = 'yes'"},
-		{dossier.ReusedComponent, "doc_kind = 'component' AND reused = 'yes'"},
-		{dossier.StoreComponent, "doc_kind = 'component' AND from_national_store = 'yes'"},
-		{dossier.PopulationData, "vneid_authenticated = 'yes' OR doc_kind = 'component' AND source_db = 'popdb'"},
-		{dossier.Fee, "payment_state != 'none' AND if(fee_total_vnd >= 0, fee_total_vnd, amount_vnd) > 0"},
-		{dossier.PaidOnline, "payment_state IN ('paid', 'refunded') AND paid_online IN (1, 2)"},
-		{dossier.SyncedOnTime, "sync_on_time = 'yes'"},
-		{dossier.SyncedLate, "sync_on_time = 'no'"},
-		{dossier.Dislike, "likes = -1"},
-		{dossier.Document, "doc_kind != 'none'"},
+		{dossier.ComponentFile, component && s.file == "yes"},
+		{dossier.ResultFile, s.document == "result" && s.file == "yes"},
+		{dossier.ReusedComponent, component && s.reused == "yes"},
+		{dossier.StoreComponent, component && s.store == "yes"},
+		{dossier.PopulationData, s.vneid == "yes" || component && s.database == "popdb"},
+		{dossier.Fee, s.payment != "none" && fee > 0},
+		{dossier.PaidOnline, (s.payment == "paid" || s.payment == "refunded") && (s.gateway == 1 || s.gateway == 2)},
+		{dossier.SyncedOnTime, s.sync == "yes"},
+		{dossier.SyncedLate, s.sync == "no"},
+		{dossier.Dislike, s.likes == -1},
+		{dossier.Document, s.document != "none"},
+	} {
+		if f.told {
+			facts |= f.fact
+		}
 	}
-	terms := make([]string, len(facts))
-	for i, f := range facts {
-		terms[i] = fmt.Sprintf("if(%s, %d, 0)", f.sql, f.fact)
+	return facts
+}
+
+// logPart is a partition of the log.
+type logPart struct {
+	topic     string
+	partition uint32
+}
+
+// storedEvent is an event of a dossier, and where it is in the log.
+type storedEvent struct {
+	dossier.Event
+	log    logPart
+	offset uint64
+	// voidedBefore says that it was void without the range at hand.
+	voidedBefore bool
+}
+
+func (e *storedEvent) scan(rows driver.Rows, registeredOn *time.Time, subject *string) error {
+	var unit int8
+	var s said
+	if err := rows.Scan(registeredOn, subject, &e.At, &e.Status, &e.ID, &e.Source, &e.Province, &e.Province63, &e.Agency, &e.Service, &e.Procedure,
+		&e.Level, &e.Channel, &e.Portal, &e.Form, &e.DueAt, &e.Limit, &unit,
+		&s.document, &s.file, &s.reused, &s.store, &s.database, &s.vneid, &s.payment, &s.fees, &s.amount, &s.gateway, &s.sync, &s.likes,
+		&e.log.topic, &e.log.partition, &e.offset, &e.Voided, &e.voidedBefore); err != nil {
+		return fmt.Errorf("reading dossier events: %w", err)
 	}
-	return "toUInt16(" + strings.Join(terms, " + ") + ")"
+	e.LimitUnit, e.Facts, e.Procedure = dossier.LimitUnit(unit), s.facts(), reference.ProcedureOf(e.Procedure)
+	return nil
 }
 
 // ApplyDossiers adds the range's effect on the state of its dossiers to dossier_state and the cubes: each
@@ -134,7 +175,7 @@ func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func(
 	if len(t.Subjects) == 0 && newVoids == "" {
 		return false, nil
 	}
-	others, err := takePlace(ctx, client, t)
+	before, err := takePlace(ctx, client, t)
 	if errors.Is(err, errCounted) {
 		return false, nil
 	}
@@ -156,9 +197,12 @@ func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func(
 			return false, fmt.Errorf("building the table of touched dossiers: %w", err)
 		}
 	}
-	bound := fmt.Sprintf("if(%s, offset <= %d, %s)", mine, t.Last, others)
+	bound, earlier := fmt.Sprintf("if(%s, offset <= %d, %s)", mine, t.Last, t.others(before)), "voided"
+	if newVoids != "" {
+		earlier = "toBool((source, event_id) IN (" + voids(bound+" AND NOT ("+fresh+")") + "))"
+	}
 	rows, err := client.Conn().Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(keys)),
-		dossierEvents(fresh, bound, "(registered_on, subject) IN (SELECT registered_on, subject FROM touched)"))
+		dossierEvents("(registered_on, subject) IN (SELECT registered_on, subject FROM touched)", voids(bound), earlier))
 	if err != nil {
 		return false, fmt.Errorf("reading the events of touched dossiers: %w", err)
 	}
@@ -168,7 +212,7 @@ func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func(
 		return false, fmt.Errorf("preparing the dossier changes: %w", err)
 	}
 	changes := changeWriter{to: to}
-	latest, err := evaluateDossiers(rows, t.Calendar, changes.dossier)
+	latest, err := evaluateDossiers(rows, t.Calendar, t.sees(before), changes.dossier)
 	if err != nil {
 		return false, fmt.Errorf("evaluating touched dossiers: %w", err)
 	}
@@ -178,6 +222,21 @@ func (t TouchedDossiers) changes(ctx context.Context, client *Client, open func(
 		return false, err
 	}
 	return true, nil
+}
+
+// sees says of an event whether the range counts it, and whether it is the range's own: others are of before, below the positions.
+func (t TouchedDossiers) sees(before []reached) func(*storedEvent) (counted, fresh bool) {
+	positions := map[logPart]uint64{}
+	for _, r := range before {
+		positions[logPart{r.topic, r.partition}] = r.position
+	}
+	mine := logPart{t.Topic, t.Partition}
+	return func(e *storedEvent) (counted, fresh bool) {
+		if e.log == mine {
+			return e.offset <= t.Last, e.offset >= t.First
+		}
+		return e.offset < positions[e.log], false
+	}
 }
 
 // addVoided adds the dossiers of the events that the query names.
@@ -205,7 +264,7 @@ func (t *TouchedDossiers) addVoided(ctx context.Context, client *Client, named s
 // topic, partition and offset the condition bound admits. It inserts them, as dossiers that are new, into a table with the
 // columns of dossier_changes.
 func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.Calendar, table, which, bound string) error {
-	rows, err := client.Conn().Query(ctx, dossierEvents("1", bound, which))
+	rows, err := client.Conn().Query(ctx, dossierEvents(which+" AND "+bound, voids(bound), "voided"))
 	if err != nil {
 		return fmt.Errorf("reading dossier events: %w", err)
 	}
@@ -226,7 +285,8 @@ func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.
 		batch = nil
 		return nil
 	}
-	_, err = evaluateDossiers(rows, calendar, func(registeredOn time.Time, subject string, _, after *dossier.State) error {
+	all := func(*storedEvent) (counted, fresh bool) { return true, true }
+	_, err = evaluateDossiers(rows, calendar, all, func(registeredOn time.Time, subject string, _, after *dossier.State) error {
 		if batch == nil {
 			var err error
 			if batch, err = client.Conn().PrepareBatch(ctx, "INSERT INTO "+table+" ("+dossierColumns+")"); err != nil {
@@ -249,8 +309,9 @@ func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.
 }
 
 // evaluateDossiers calls each with the state of every dossier of rows that the fresh events or voids may have changed:
-// without them (nil when all events are fresh) and with them. It gives the time of the newest fresh event, and closes rows.
-func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(registeredOn time.Time, subject string, before, after *dossier.State) error) (latest int64, err error) {
+// without them (nil when all events are fresh) and with them, of the events that sees counts. It gives the time of the newest
+// fresh event, and closes rows.
+func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, sees func(*storedEvent) (counted, fresh bool), each func(registeredOn time.Time, subject string, before, after *dossier.State) error) (latest int64, err error) {
 	defer func() {
 		if closeErr := rows.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("reading dossier events: %w", closeErr)
@@ -275,13 +336,13 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 	for rows.Next() {
 		var day time.Time
 		var key string
-		var e dossier.Event
-		var unit int8
-		var facts uint16
-		var fresh, voidedBefore, voided bool
-		if err := rows.Scan(&day, &key, &e.At, &e.Status, &e.ID, &e.Source, &e.Province, &e.Province63, &e.Agency, &e.Service, &e.Procedure,
-			&e.Level, &e.Channel, &e.Portal, &e.Form, &e.DueAt, &e.Limit, &unit, &facts, &fresh, &voidedBefore, &voided); err != nil {
-			return 0, fmt.Errorf("reading dossier events: %w", err)
+		var e storedEvent
+		if err := e.scan(rows, &day, &key); err != nil {
+			return 0, err
+		}
+		counted, fresh := sees(&e)
+		if !counted {
+			continue
 		}
 		if key != subject || !day.Equal(registeredOn) {
 			if err := flush(); err != nil {
@@ -289,16 +350,14 @@ func evaluateDossiers(rows driver.Rows, calendar *reference.Calendar, each func(
 			}
 			registeredOn, subject, earlier, all, changed = day, key, earlier[:0], all[:0], false
 		}
-		e.LimitUnit, e.Facts = dossier.LimitUnit(unit), dossier.Facts(facts)
-		e.Voided = voided
-		all = append(all, e)
+		all = append(all, e.Event)
+		changed = changed || fresh || e.Voided != e.voidedBefore
 		if fresh {
 			latest = max(latest, e.At)
-		} else {
-			e.Voided = voidedBefore
-			earlier = append(earlier, e)
+			continue
 		}
-		changed = changed || fresh || voided != voidedBefore
+		e.Voided = e.voidedBefore
+		earlier = append(earlier, e.Event)
 	}
 	if err := rows.Err(); err != nil {
 		return 0, fmt.Errorf("reading dossier events: %w", err)

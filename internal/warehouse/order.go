@@ -71,37 +71,37 @@ func (p place) after() []reached {
 	return append(after, p.at)
 }
 
-// takePlace gives a range its place in the order of ranges, on the first attempt to apply it, and returns the SQL
-// condition that a row of another partition belongs to a range before it. Every attempt gets the place of the first
+// takePlace gives a range its place in the order of ranges, on the first attempt to apply it, and returns the positions
+// below which rows of other partitions belong to ranges before it. Every attempt gets the place of the first
 // one. The raw rows of the range must have been inserted: whoever comes later in the order looks for them.
-func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) (string, error) {
+func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) ([]reached, error) {
 	before, found, err := boundsOf(ctx, client, touched)
 	if err != nil || found {
-		return touched.others(before), err
+		return before, err
 	}
 	for range orderRivals {
 		newest, err := newestPlace(ctx, client)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		after := newest.after()
 		if positionIn(after, touched.Topic, touched.Partition) > touched.First {
 			// It has a place, or had one that is forgotten: then nothing says any more what its difference was.
 			before, found, err := placeOf(ctx, client, touched)
 			if err != nil || found {
-				return touched.others(before), err
+				return before, err
 			}
-			return "", forgotten(ctx, client, touched)
+			return nil, forgotten(ctx, client, touched)
 		}
 		if err := take(ctx, client, touched, newest.number+1, after); err != nil {
-			return "", err
+			return nil, err
 		}
 		// Another range may have been faster, or another process that applies this range.
 		if before, found, err := placeOf(ctx, client, touched); err != nil || found {
-			return touched.others(before), err
+			return before, err
 		}
 	}
-	return "", fmt.Errorf("taking a place for range %s: %d others were faster, one after the other", touched.Token, orderRivals)
+	return nil, fmt.Errorf("taking a place for range %s: %d others were faster, one after the other", touched.Token, orderRivals)
 }
 
 // forgotten says what a range is that had a place which is remembered no more: errCounted, or a ForgottenPlaceError. A
