@@ -65,8 +65,8 @@ func (p *plan) window(w window) int {
 
 const zoneSQL = "'Asia/Ho_Chi_Minh'"
 
-// statement is the SQL and its parameters. Nothing that a user wrote is in the text.
-func (p *plan) statement() (string, []any) {
+// statement is the SQL, its parameters, and what its rows hold. Nothing that a user wrote is in the text.
+func (p *plan) statement() (string, []any, *layout) {
 	b := &builder{}
 	dims := make([]string, len(p.by))
 	for i, dimension := range p.by {
@@ -91,18 +91,21 @@ func (p *plan) statement() (string, []any) {
 	for i, w := range p.windows {
 		conditions[i] = p.windowSQL(b, w)
 	}
+	l := p.layout(b)
+	b.inner("%s AS segment", p.segmentSQL(b, l.segments))
+	groups = append(groups, "segment")
 	counts, bases, reporting, missing := []string{}, []string{}, []string{}, []string{}
-	for i, c := range p.columns {
-		b.inner("sumIf(%s, %s) AS c%d", p.source.measures[c.expression.measure].sql, p.columnSQL(b, c, conditions[c.window]), i)
+	for i, sum := range l.sums {
+		b.inner("%s AS c%d", sum, i)
 		counts = append(counts, fmt.Sprintf("sum(c%d)", i))
 	}
-	for i := range p.windows {
-		b.inner("sumIf(toInt64(n), %s) AS base%d", conditions[i], i)
+	for i, about := range l.abouts {
+		b.inner("%s AS base%d", sumSQL("toInt64(n)", about), i)
 		bases = append(bases, fmt.Sprintf("sum(base%d)", i))
 		reporting = append(reporting, fmt.Sprintf("groupUniqArrayIf(area, area != '' AND base%d > 0)", i))
 		without := "CAST([], 'Array(String)')"
 		if p.source.coefficients {
-			b.inner("sumIf(toInt64(n), %s AND without_coefficient) AS without%d", conditions[i], i)
+			b.inner("%s AS without%d", sumSQL("toInt64(n)", append(slices.Clone(about), "without_coefficient")), i)
 			without = fmt.Sprintf("groupUniqArrayIf(service, without%d > 0)", i)
 		}
 		missing = append(missing, without)
@@ -113,7 +116,7 @@ func (p *plan) statement() (string, []any) {
 		groups = append(groups, "service")
 		with = p.coefficientSQL(b)
 	}
-	sql := fmt.Sprintf(`SELECT [%s]::Array(String) AS dims, bucket, topic, partition, crossing, max(seen_position), max(seen_latest),
+	sql := fmt.Sprintf(`SELECT [%s]::Array(String) AS dims, bucket, topic, partition, crossing, segment, max(seen_position), max(seen_latest),
     [%s]::Array(Int64), [%s]::Array(Int64), [%s], [%s]
 FROM (
     %sSELECT %s
@@ -121,14 +124,11 @@ FROM (
     WHERE (topic = '' AND (%s)%s) OR (topic != '' AND %s)
     GROUP BY %s
 )
-GROUP BY dims, bucket, topic, partition, crossing`,
+GROUP BY dims, bucket, topic, partition, crossing, segment`,
 		strings.Join(dims, ", "), strings.Join(counts, ", "), strings.Join(bases, ", "), strings.Join(reporting, ", "), strings.Join(missing, ", "),
 		with, strings.Join(b.columns, ", "), p.table.name,
 		strings.Join(conditions, " OR "), p.filterSQL(b), p.positionSQL(), strings.Join(groups, ", "))
-	if strings.Contains(sql, "{eligible:") {
-		b.set("eligible", p.eligible)
-	}
-	return sql, b.parameters
+	return sql, b.parameters, l
 }
 
 // floats says whether the plan counts deadlines at a moment that depends on as_of.
@@ -141,8 +141,9 @@ func (p *plan) floats() bool {
 	return false
 }
 
-func (p *plan) columnSQL(b *builder, c column, window string) string {
-	parts := []string{window}
+// columnSQL are the conditions of the rows that the column counts of its window.
+func (p *plan) columnSQL(b *builder, c column) []string {
+	var parts []string
 	for _, condition := range c.expression.conditions {
 		parts = append(parts, p.conditionSQL(condition))
 	}
@@ -171,7 +172,7 @@ func (p *plan) columnSQL(b *builder, c column, window string) string {
 		}
 		parts = append(parts, never)
 	}
-	return strings.Join(parts, " AND ")
+	return parts
 }
 
 // seenSQL is the day before which the column sees what happened; empty where it sees everything.
@@ -198,15 +199,8 @@ func (p *plan) conditionSQL(c condition) string {
 }
 
 func (p *plan) windowSQL(b *builder, w window) string {
-	bound := b.second
-	if p.table.grain == day {
-		bound = b.date
-	}
-	parts := []string{p.table.time + " >= " + bound(w.from), p.table.time + " < " + bound(w.upper)}
-	for _, c := range w.about {
-		parts = append(parts, p.conditionSQL(c))
-	}
-	return "(" + strings.Join(parts, " AND ") + ")"
+	parts := []string{p.table.time + " >= " + p.boundSQL(b, w.from), p.table.time + " < " + p.boundSQL(b, w.upper)}
+	return "(" + strings.Join(append(parts, p.aboutSQL(w)...), " AND ") + ")"
 }
 
 // positionSQL finds the position rows by the primary key: their time is the zero of its type.

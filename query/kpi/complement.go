@@ -72,7 +72,9 @@ func (e *Evaluator) hasSmall(ctx context.Context, p *plan) (small bool, err erro
 	slices.Sort(cells)
 	sql := fmt.Sprintf("SELECT count() > 0 FROM (SELECT 1 FROM %s WHERE %s AND %s GROUP BY %s HAVING arrayExists(x -> abs(x) BETWEEN 1 AND %d, [%s]))",
 		p.table.name, p.factSQL(b), p.sensitiveSQL(), strings.Join(cells, ", "), minCell-1, strings.Join(p.partSQL(b), ", "))
-	p.setEligible(b, sql)
+	if ctx, err = p.withEligible(ctx, sql); err != nil {
+		return false, err
+	}
 	err = e.query(ctx, sql, b.parameters, func(rows driver.Rows) error { return rows.Scan(&small) })
 	return small, err
 }
@@ -86,10 +88,13 @@ func (e *Evaluator) complements(ctx context.Context, p *plan, key string) (conce
 	}
 	sql := fmt.Sprintf("SELECT toBool(%s) AS is_sensitive, %s AS key_code, %s AS procedure_told, [%s]::Array(Int64) FROM %s WHERE %s GROUP BY is_sensitive, key_code, procedure_told",
 		p.sensitiveSQL(), p.table.shownColumn(key, SchemeGSO34), procedure, strings.Join(p.partSQL(b), ", "), p.table.name, p.factSQL(b))
-	p.setEligible(b, sql)
+	ctx, err := p.withEligible(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
 	var together []int64 // what is hidden, by part
 	byCode, procedures := map[string][]int64{}, map[string][]string{}
-	err := e.query(ctx, sql, b.parameters, func(rows driver.Rows) error {
+	err = e.query(ctx, sql, b.parameters, func(rows driver.Rows) error {
 		var (
 			sensitive  bool
 			code, told string
@@ -172,7 +177,7 @@ func (p *plan) partSQL(b *builder) []string {
 		return parts
 	}
 	for _, c := range p.columns {
-		parts = append(parts, fmt.Sprintf("toInt64(sumIf(%s, %s))", p.source.measures[c.expression.measure].sql, p.columnSQL(b, c, conditions[c.window])))
+		parts = append(parts, fmt.Sprintf("toInt64(%s)", sumSQL(p.source.measures[c.expression.measure].sql, append([]string{conditions[c.window]}, p.columnSQL(b, c)...))))
 	}
 	return parts
 }
@@ -200,12 +205,6 @@ func (p *plan) sensitiveSQL() string {
 		}
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
-}
-
-func (p *plan) setEligible(b *builder, sql string) {
-	if strings.Contains(sql, "{eligible:") {
-		b.set("eligible", p.eligible)
-	}
 }
 
 // hide hides what tells the concealed codes: everything where the question is confined to any of them, else their rows.

@@ -2,17 +2,39 @@ package kpi
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
 )
 
 // catalogueSource is the source of what is said about services and procedures.
 const catalogueSource = "service_catalogue"
 
 // eligibleSQL is, of a dossier, whether its procedure can be offered as a full process: the condition full_eligible. The
-// parameter names the procedures and services, where only a province says so after its code and a space.
-const eligibleSQL = "if(procedure_code IN {eligible:Array(String)} OR service_id IN {eligible:Array(String)} OR concat(province, ' ', procedure_code) IN {eligible:Array(String)} OR concat(province, ' ', service_id) IN {eligible:Array(String)}, 'yes', 'no')"
+// table that goes with the statement names the procedures and services, where only a province says so after its code and a space.
+const eligibleSQL = "if(procedure_code IN eligible OR service_id IN eligible OR concat(province, ' ', procedure_code) IN eligible OR concat(province, ' ', service_id) IN eligible, 'yes', 'no')"
+
+// withEligible sends what is eligible with a statement that asks for it. It is a table, as ClickHouse takes longer to read and plan
+// some thousand literals than to find them.
+func (p *plan) withEligible(ctx context.Context, sql string) (context.Context, error) {
+	if !strings.Contains(sql, eligibleSQL) {
+		return ctx, nil
+	}
+	codes, err := ext.NewTable("eligible", ext.Column("code", "String"))
+	if err != nil {
+		return nil, fmt.Errorf("building the table of eligible procedures: %w", err)
+	}
+	for _, code := range p.eligible {
+		if err := codes.Append(code); err != nil {
+			return nil, fmt.Errorf("building the table of eligible procedures: %w", err)
+		}
+	}
+	return clickhouse.Context(ctx, clickhouse.WithExternalTable(codes)), nil
+}
 
 // asksEligible says whether the definition counts dossiers by what the service catalogue says of their procedure.
 func (d *Definition) asksEligible() bool { return d.source.form == rollup && d.names(eligibleCodes) }

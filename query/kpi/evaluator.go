@@ -58,6 +58,7 @@ type Evaluator struct {
 	examples     []string          // Sources of coefficients that are examples.
 	definitions  map[string]string // Hash by KPI.
 	sourceNames  []string          // Of the sources in use.
+	witnesses    map[string]*table // By family.
 	metrics      metrics
 	flights      flights
 	cache        cache
@@ -67,15 +68,18 @@ type Evaluator struct {
 
 	// Only the goroutine of Run has these.
 	published map[string]*publishedSource
-	judged    string // Position vectors up to which the data was searched for simulated events.
-	marked    bool   // What was published before they were found has its note.
+	judged    string            // Position vectors up to which the data was searched for simulated events.
+	noted     bool              // What was published before they were found has its note.
+	marks     map[string]string // What voids and rebuilds have left, by source, at the minute marked.
+	marked    time.Time
 
 	mu          sync.Mutex
 	interest    map[item]int
 	asked       map[item]time.Time // When it was asked for last; only what nothing else publishes is noted.
 	subscribers map[chan *Publication]bool
 	seen        map[string]sourceSeen
-	figures     *figuresReading // Read last; it never changes.
+	figures     *figuresReading        // Read last; it never changes.
+	entries     map[string]keptEntries // By source.
 }
 
 // sourceSeen is what the last good tick knew of a source.
@@ -99,7 +103,7 @@ func New(cfg Config, deps Deps) (*Evaluator, error) {
 		deps.Health = func(error) {}
 	}
 	e := &Evaluator{
-		cfg: cfg, deps: deps, coefficients: deps.Coefficients.Version(), examples: exampleSources(deps), definitions: map[string]string{},
+		cfg: cfg, deps: deps, coefficients: deps.Coefficients.Version(), examples: exampleSources(deps), definitions: map[string]string{}, witnesses: witnesses(), entries: map[string]keptEntries{},
 		published: map[string]*publishedSource{}, interest: map[item]int{}, asked: map[item]time.Time{}, subscribers: map[chan *Publication]bool{}, seen: map[string]sourceSeen{},
 	}
 	for _, def := range deps.Catalogue.all {

@@ -44,10 +44,10 @@ func (e *Evaluator) judge(ctx context.Context, number uint64) error {
 		}
 		e.judged = reached.String()
 	}
-	if !e.illustrative.Load() || e.marked {
+	if !e.illustrative.Load() || e.noted {
 		return nil
 	}
-	e.marked = true
+	e.noted = true
 	for _, source := range e.published {
 		source.generation = number
 		for key, a := range source.values {

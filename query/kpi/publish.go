@@ -40,7 +40,8 @@ type item struct{ kpi, period string }
 
 // publishedSource is what the publication holds of one source.
 type publishedSource struct {
-	hash       string    // Of the position vectors that its values depend on.
+	hash       string    // Of the positions that its values depend on, as the witnesses had them before.
+	behind     bool      // A value counts less than the witnesses showed.
 	latest     time.Time // Of the live source.
 	asOf       time.Time // The greatest.
 	clock      time.Time // When it was evaluated.
@@ -149,6 +150,12 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	if p := e.current.Load(); p != nil {
 		number = p.Number + 1
 	}
+	if now := minute.floor(e.deps.Now()); !now.Equal(e.marked) {
+		if e.marks, err = e.readMarks(ctx); err != nil {
+			return fmt.Errorf("looking for rebuilds: %w", err)
+		}
+		e.marked = now
+	}
 	e.mu.Lock()
 	maps.DeleteFunc(e.asked, func(_ item, at time.Time) bool { return e.deps.Now().Sub(at) > askedFor })
 	e.mu.Unlock()
@@ -186,9 +193,10 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// reached names the positions that the values of a source depend on: its own, and those of the sources besides.
+// reached names the positions that the values of a source depend on: its own, and those of the sources besides; and the marks
+// of rebuilds.
 func (e *Evaluator) reached(read map[string]*reading, source string, items []item) string {
-	hash := read[source].positions.hash()
+	hash := read[source].positions.hash() + " " + e.marks[source]
 	var besides []string
 	for _, it := range items {
 		def, _ := e.deps.Catalogue.Get(it.kpi)
@@ -196,7 +204,7 @@ func (e *Evaluator) reached(read map[string]*reading, source string, items []ite
 	}
 	slices.Sort(besides)
 	for _, name := range slices.Compact(besides) {
-		hash += "+" + read[name].positions.hash()
+		hash += "+" + read[name].positions.hash() + " " + e.marks[name]
 	}
 	return hash
 }
@@ -204,7 +212,7 @@ func (e *Evaluator) reached(read map[string]*reading, source string, items []ite
 // stale says whether the source's values may differ from those published.
 func (p *publishedSource) stale(hash string, items []item, clock time.Time) bool {
 	switch {
-	case p.hash != hash, !slices.Equal(p.items, items):
+	case p.hash != hash, p.behind, !slices.Equal(p.items, items):
 		return true
 	case p.daily && !dayStart(clock).Equal(dayStart(p.clock)):
 		return true
@@ -254,6 +262,7 @@ func (e *Evaluator) evaluateSource(ctx context.Context, items []item, read map[s
 	p := &publishedSource{items: items, values: map[Key]*Answer{}, rows: map[item][]Row{}, clock: e.deps.Now(), latest: all[0].latest}
 	for i, t := range all {
 		e.scopes(p, items[i], qs[i], t)
+		p.behind = p.behind || qs[i].behind(t, e.deps.Catalogue, read)
 		p.asOf = later(p.asOf, t.timing.asOf)
 		if p.daily = p.daily || qs[i].def.Sensitive; !qs[i].def.Sensitive {
 			p.clockBound = p.clockBound || t.timing.clockBound && !p.latest.IsZero() || qs[i].def.Kind == KindAge

@@ -28,11 +28,6 @@ type registerEntry struct {
 
 const voidType = "event.void"
 
-// registerWhere is the condition of the events that the source's positions count.
-func (s *source) registerWhere() string {
-	return "type IN ('" + s.eventType() + "', '" + voidType + "')"
-}
-
 // registerBelow is the condition of the events of the source that are below the positions and that no void below them takes
 // out. ClickHouse gives the two readings of the table no common snapshot, and needs to give none: the rows of a partition
 // come in the order of their offsets, so that all below a position that was read are there, and stay.
@@ -63,11 +58,27 @@ WHERE %s
 ORDER BY at, place_in_time, event_id, source`, rank, strings.Join(s.texts, ", "), strings.Join(s.numbers, ", "), registerBelow(b, s.src, read)), b.parameters
 }
 
+// keptEntries are the entries that were read last of a source, by the statement and the positions; nothing changes them.
+type keptEntries struct {
+	of      string
+	entries []registerEntry
+}
+
+// maxKeptEntries bounds what is kept of each source.
+const maxKeptEntries = 20_000
+
 // readRegister reads the entries below the positions, in the order of (time, rank, id): the last entry of a thing is the
-// one that counts. The source is last, as it tells apart what is left.
+// one that counts. The source is last, as it tells apart what is left. What was read last is kept, as registers move seldom.
 func (e *Evaluator) readRegister(ctx context.Context, s *registerStatement, read *reading) ([]registerEntry, error) {
-	var entries []registerEntry
 	sql, parameters := s.sql(read)
+	of := sql + read.positions.hash()
+	e.mu.Lock()
+	kept := e.entries[s.src.name]
+	e.mu.Unlock()
+	if kept.of == of {
+		return kept.entries, nil
+	}
+	var entries []registerEntry
 	err := e.query(ctx, sql, parameters, func(rows driver.Rows) error {
 		var (
 			entry registerEntry
@@ -80,6 +91,11 @@ func (e *Evaluator) readRegister(ctx context.Context, s *registerStatement, read
 		entries = append(entries, entry)
 		return nil
 	})
+	if err == nil && len(entries) <= maxKeptEntries {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.entries[s.src.name] = keptEntries{of, entries}
+	}
 	return entries, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -14,7 +13,7 @@ import (
 // maxCells bounds the rows of one statement's answer.
 const maxCells = 500_000
 
-// cell is the sums of one combination of codes, bucket and crossing.
+// cell is the sums of one combination of codes, bucket, crossing and segment of time.
 type cell struct {
 	dims      []string
 	bucket    int64 // Start in seconds since 1970.
@@ -41,23 +40,31 @@ func (r *reading) see(p position, latest time.Time) {
 
 // run executes the plan.
 func (e *Evaluator) run(ctx context.Context, p *plan) (*reading, error) {
-	sql, parameters := p.statement()
+	sql, parameters, layout := p.statement()
 	r := &reading{}
-	err := e.query(ctx, sql, parameters, func(rows driver.Rows) error {
+	ctx, err := p.withEligible(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	err = e.query(ctx, sql, parameters, func(rows driver.Rows) error {
 		var (
-			c         cell
-			topic     string
-			partition uint32
-			offset    uint64
-			latest    time.Time
+			c                  cell
+			topic              string
+			partition          uint32
+			segment            uint16
+			offset             uint64
+			latest             time.Time
+			counts, bases      []int64
+			reporting, missing [][]string
 		)
-		if err := rows.Scan(&c.dims, &c.bucket, &topic, &partition, &c.crossing, &offset, &latest, &c.counts, &c.bases, &c.reporting, &c.missing); err != nil {
+		if err := rows.Scan(&c.dims, &c.bucket, &topic, &partition, &c.crossing, &segment, &offset, &latest, &counts, &bases, &reporting, &missing); err != nil {
 			return err
 		}
 		if topic != "" {
 			r.see(position{p.source.family, topic, partition, offset}, latest)
 			return nil
 		}
+		layout.spread(segment, counts, bases, reporting, missing, &c)
 		r.cells = append(r.cells, c)
 		return nil
 	})
@@ -100,43 +107,6 @@ func (e *Evaluator) readActivity(ctx context.Context) (*activityReading, error) 
 		return nil
 	})
 	return r, err
-}
-
-// readPositions reads how far sources have counted, cheaply: position rows, and the types of events in register_events, lie
-// at the start of the primary key.
-func (e *Evaluator) readPositions(ctx context.Context, names []string) (map[string]*reading, error) {
-	var parts []string
-	read := map[string]*reading{}
-	for _, name := range names {
-		src := e.deps.Catalogue.sources[name]
-		from, where, position, latest := "source_activity", "topic != ''", "max(position)", "max(latest)"
-		family := "'" + src.family + "'"
-		switch {
-		case src.form == rollup:
-			p := plan{table: &src.tables[0]}
-			from, where = src.tables[0].name, where+" AND "+p.positionSQL()
-		case src.inRegister():
-			from, where, position = "register_events", src.registerWhere(), "max(offset) + 1"
-			latest = "maxIf(occurred_at, type != '" + voidType + "')"
-		default:
-			family = "toString(family)"
-		}
-		parts = append(parts, fmt.Sprintf("SELECT '%s' AS name, %s AS kin, topic, partition, %s, %s FROM %s WHERE %s GROUP BY kin, topic, partition", name, family, position, latest, from, where))
-		read[name] = &reading{}
-	}
-	err := e.query(ctx, strings.Join(parts, "\nUNION ALL "), nil, func(rows driver.Rows) error {
-		var (
-			name   string
-			at     position
-			latest time.Time
-		)
-		if err := rows.Scan(&name, &at.family, &at.topic, &at.partition, &at.offset, &latest); err != nil {
-			return err
-		}
-		read[name].see(at, latest)
-		return nil
-	})
-	return read, err
 }
 
 // query runs a statement and hands over each row. Errors are *Error, or those of ctx.
