@@ -89,7 +89,7 @@ func (p *plan) statement() (string, []any, *layout) {
 	b.inner("max(position) AS seen_position").inner("max(latest) AS seen_latest")
 	conditions := make([]string, len(p.windows))
 	for i, w := range p.windows {
-		conditions[i] = p.windowSQL(b, w)
+		conditions[i] = p.admitSQL(b, w)
 	}
 	l := p.layout(b)
 	b.inner("%s AS segment", p.segmentSQL(b, l.segments))
@@ -198,9 +198,21 @@ func (p *plan) conditionSQL(c condition) string {
 	return fmt.Sprintf("%s %s ('%s')", p.table.column(c.dimension, SchemeGSO34), in, strings.Join(c.codes, "', '"))
 }
 
+// windowSQL is the condition of what is about a window.
 func (p *plan) windowSQL(b *builder, w window) string {
-	parts := []string{p.table.time + " >= " + p.boundSQL(b, w.from), p.table.time + " < " + p.boundSQL(b, w.upper)}
-	return "(" + strings.Join(append(parts, p.aboutSQL(w)...), " AND ") + ")"
+	return "(" + strings.Join(append(p.spanSQL(b, w), p.aboutSQL(w)...), " AND ") + ")"
+}
+
+// admitSQL is the condition of the rows that are read for a window. Codes that another source tells are looked up in what was
+// read, not in all rows of the table.
+func (p *plan) admitSQL(b *builder, w window) string {
+	stored := w
+	stored.about = slices.DeleteFunc(slices.Clone(w.about), func(c condition) bool { return p.source.derived(c.dimension) })
+	return p.windowSQL(b, stored)
+}
+
+func (p *plan) spanSQL(b *builder, w window) []string {
+	return []string{p.table.time + " >= " + p.boundSQL(b, w.from), p.table.time + " < " + p.boundSQL(b, w.upper)}
 }
 
 // positionSQL finds the position rows by the primary key: their time is the zero of its type.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 )
 
 // National is the scope of a Key over all facts.
@@ -93,6 +94,9 @@ func (e *Evaluator) AddInterest(kpi, period string) (release func(), err error) 
 	}), nil
 }
 
+// tickStatements bounds how many sources a tick evaluates at once.
+const tickStatements = 2
+
 // What was asked for and is not published is published for askedFor, at most maxAsked of it, so that those who ask again and
 // again, as a wall does, are answered from the publication and cost no statement each.
 const (
@@ -159,22 +163,7 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	e.mu.Lock()
 	maps.DeleteFunc(e.asked, func(_ item, at time.Time) bool { return e.deps.Now().Sub(at) > askedFor })
 	e.mu.Unlock()
-	var failures []error
-	var current []string
-	for _, name := range e.sourceNames {
-		items, known := e.items(name), e.published[name]
-		hash := e.reached(read, name, items)
-		if known == nil || known.stale(hash, items, e.deps.Now()) {
-			fresh, err := e.evaluateSource(ctx, items, read)
-			if err != nil {
-				failures = append(failures, fmt.Errorf("evaluating %s: %w", name, err))
-				continue
-			}
-			fresh.generation, fresh.hash = number, hash
-			e.published[name] = fresh
-		}
-		current = append(current, name)
-	}
+	current, failures := e.refresh(ctx, read, number)
 	if err := e.judge(ctx, number); err != nil {
 		return errors.Join(append(failures, fmt.Errorf("looking for simulated events: %w", err))...)
 	}
@@ -191,6 +180,39 @@ func (e *Evaluator) tick(ctx context.Context) error {
 		e.publish(number)
 	}
 	return errors.Join(failures...)
+}
+
+// refresh evaluates the sources whose values may differ from those published, some at a time: while ClickHouse plans one statement it
+// has room for another. It gives the sources that are up to date, and what failed.
+func (e *Evaluator) refresh(ctx context.Context, read map[string]*reading, number uint64) (current []string, failures []error) {
+	fresh, failed := make([]*publishedSource, len(e.sourceNames)), make([]error, len(e.sourceNames))
+	var work errgroup.Group
+	work.SetLimit(tickStatements)
+	for i, name := range e.sourceNames {
+		items, known := e.items(name), e.published[name]
+		hash := e.reached(read, name, items)
+		if known != nil && !known.stale(hash, items, e.deps.Now()) {
+			continue
+		}
+		work.Go(func() error {
+			if fresh[i], failed[i] = e.evaluateSource(ctx, items, read); failed[i] == nil {
+				fresh[i].generation, fresh[i].hash = number, hash
+			}
+			return nil
+		})
+	}
+	_ = work.Wait() // no work returns an error
+	for i, name := range e.sourceNames {
+		switch {
+		case failed[i] != nil:
+			failures = append(failures, fmt.Errorf("evaluating %s: %w", name, failed[i]))
+			continue
+		case fresh[i] != nil:
+			e.published[name] = fresh[i]
+		}
+		current = append(current, name)
+	}
+	return current, failures
 }
 
 // reached names the positions that the values of a source depend on: its own, and those of the sources besides; and the marks
