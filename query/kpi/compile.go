@@ -68,18 +68,27 @@ const zoneSQL = "'Asia/Ho_Chi_Minh'"
 // statement is the SQL, its parameters, and what its rows hold. Nothing that a user wrote is in the text.
 func (p *plan) statement() (string, []any, *layout) {
 	b := &builder{}
-	dims := make([]string, len(p.by))
+	var dims, groups []string
+	area := "area"
 	for i, dimension := range p.by {
-		dims[i] = fmt.Sprintf("d%d", i)
-		b.inner("%s AS %s", p.table.shownColumn(dimension, p.scheme), dims[i])
+		name := fmt.Sprintf("d%d", i)
+		b.inner("%s AS %s", p.table.groupedColumn(dimension, p.scheme), name)
+		dims, groups = append(dims, "toString("+name+")"), append(groups, name)
+		if dimension == "province" && p.scheme == SchemeGSO34 {
+			area = name
+		}
 	}
 	if p.place != "" {
 		b.inner("toString(%s) AS place", p.place)
-		dims = append(dims, "place")
+		dims, groups = append(dims, "place"), append(groups, "place")
+	}
+	if area == "area" {
+		b.inner("province AS area")
+		groups = append(groups, area)
 	}
 	b.inner("%s AS bucket", p.bucketSQL())
-	b.inner("topic").inner("partition").inner("toString(province) AS area")
-	groups := append(append([]string{}, dims...), "bucket", "topic", "partition", "area", "crossing")
+	b.inner("topic").inner("partition")
+	groups = append(groups, "bucket", "topic", "partition", "crossing")
 	crossing := "toInt64(0)"
 	if p.floats() {
 		crossing = fmt.Sprintf("if(topic = '' AND overdue_at >= %s AND overdue_at < %s, toUnixTimestamp64Milli(overdue_at), toInt64(0))",
@@ -102,7 +111,7 @@ func (p *plan) statement() (string, []any, *layout) {
 	for i, about := range l.abouts {
 		b.inner("%s AS base%d", sumSQL("toInt64(n)", about), i)
 		bases = append(bases, fmt.Sprintf("sum(base%d)", i))
-		reporting = append(reporting, fmt.Sprintf("groupUniqArrayIf(area, area != '' AND base%d > 0)", i))
+		reporting = append(reporting, fmt.Sprintf("groupUniqArrayIf(toString(%s), %[1]s != '' AND base%d > 0)", area, i))
 		without := "CAST([], 'Array(String)')"
 		if p.source.coefficients {
 			b.inner("%s AS without%d", sumSQL("toInt64(n)", append(slices.Clone(about), "without_coefficient")), i)

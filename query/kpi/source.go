@@ -175,6 +175,18 @@ func (t *table) shownColumn(dimension, scheme string) string {
 	return "if(" + column + " IN ('" + strings.Join(hidden.codes, "', '") + "'), '" + hidden.shownAs + "', " + column + ")"
 }
 
+// groupedColumn is shownColumn as rows are told apart by it: where nothing is hidden the column itself, whose codes cost less to
+// group by than their texts.
+func (t *table) groupedColumn(dimension, scheme string) string {
+	switch _, hidden := sensitiveCodes()[dimension]; {
+	case hidden:
+		return t.shownColumn(dimension, scheme)
+	case dimension == "province" && scheme == SchemeGSO63:
+		return "province63"
+	}
+	return t.columns[dimension]
+}
+
 // hiddenCodes are codes of a dimension that nobody may ask for, and the code that they are counted under.
 type hiddenCodes struct {
 	codes   []string
