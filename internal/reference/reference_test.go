@@ -251,3 +251,13 @@ func TestDamagedFiles(t *testing.T) {
 		}
 	}
 }
+
+func TestProcedureOf(t *testing.T) {
+	for code, want := range map[string]string{
+		"1.004222.000.00.00.H29": "1.004222", "1.004222": "1.004222", "": "", "1.0042221.000": "1.0042221.000", "4.004222.000": "4.004222.000", "H29-1.004222.000": "H29-1.004222.000",
+	} {
+		if got := ProcedureOf(code); got != want {
+			t.Errorf("ProcedureOf(%q) = %q, want %q", code, got, want)
+		}
+	}
+}
