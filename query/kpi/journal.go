@@ -108,7 +108,7 @@ func (j *Journal) follow(ctx context.Context, publications <-chan *Publication) 
 	end := j.endAfter(j.deps.Now())
 	receive := func(p *Publication) {
 		if !p.At.Before(end) { // it did not stand at the end of the minute
-			end = j.turn(end, standing)
+			end = j.turn(end, p.At, standing)
 		}
 		standing = p
 	}
@@ -122,22 +122,21 @@ func (j *Journal) follow(ctx context.Context, publications <-chan *Publication) 
 				receive(p)
 			default:
 			}
-			j.put(j.turn(end, standing), standing)
+			j.put(j.turn(end, j.deps.Now(), standing), standing)
 			return
 		case p := <-publications:
 			receive(p)
 		case <-timer.C:
-			end = j.turn(end, standing)
+			end = j.turn(end, j.deps.Now(), standing)
 			// Looked at every second, so that a clock that was put right is noticed.
 			timer.Reset(min(max(end.Sub(j.deps.Now()), time.Millisecond), time.Second))
 		}
 	}
 }
 
-// turn puts down what stands where the minute has ended, and returns the end of the minute now. Over several minutes, in
-// which the machine slept, the same publication stood.
-func (j *Journal) turn(end time.Time, standing *Publication) time.Time {
-	now := j.deps.Now()
+// turn puts down what stood until now where the minute has ended, and returns the end of the minute now. Over several minutes,
+// in which the machine slept, the same publication stood.
+func (j *Journal) turn(end, now time.Time, standing *Publication) time.Time {
 	next := j.endAfter(now)
 	switch {
 	case !now.Before(end):
