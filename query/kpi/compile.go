@@ -203,8 +203,9 @@ func (p *plan) conditionSQL(c condition) string {
 	if c.not {
 		in = "NOT IN"
 	}
-	// The catalogue lets only letters, digits and _-./: into codes.
-	return fmt.Sprintf("%s %s ('%s')", p.table.column(c.dimension, SchemeGSO34), in, strings.Join(c.codes, "', '"))
+	// The catalogue lets only letters, digits and _-./: into codes. They are compared with the column itself, not with its text,
+	// which would be made of each row.
+	return fmt.Sprintf("%s %s ('%s')", p.table.columns[c.dimension], in, strings.Join(c.codes, "', '"))
 }
 
 // windowSQL is the condition of what is about a window.
@@ -271,7 +272,7 @@ func (p *plan) filterSQL(b *builder) string {
 	sql := ""
 	for _, dimension := range p.source.dimensionNames() {
 		if wanted := p.filters[dimension]; wanted != nil {
-			sql += fmt.Sprintf(" AND %s IN {%s:Array(String)}", p.table.shownColumn(dimension, p.scheme), b.set("filter_"+dimension, wanted))
+			sql += fmt.Sprintf(" AND %s IN {%s:Array(String)}", p.table.groupedColumn(dimension, p.scheme), b.set("filter_"+dimension, wanted))
 		}
 	}
 	if p.provinces != nil {

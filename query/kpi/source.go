@@ -59,7 +59,8 @@ type table struct {
 	narrow bool
 	// keepMonths is how long rows are kept; 0 is for ever.
 	keepMonths int
-	// columns are the dimensions. A table with a province has the column province63 too.
+	// columns are the dimensions: texts, or enumerations that have all codes of the source. A table with a province has the column
+	// province63 too.
 	columns map[string]string
 }
 
@@ -153,7 +154,7 @@ func (s *source) eventType() string {
 	return kind
 }
 
-// column is the SQL of a dimension as text, in the scheme, as a condition of a definition sees it.
+// column is the SQL of a dimension as text, in the scheme.
 func (t *table) column(dimension, scheme string) string {
 	if dimension == "province" && scheme == SchemeGSO63 {
 		return "toString(province63)"
@@ -175,8 +176,8 @@ func (t *table) shownColumn(dimension, scheme string) string {
 	return "if(" + column + " IN ('" + strings.Join(hidden.codes, "', '") + "'), '" + hidden.shownAs + "', " + column + ")"
 }
 
-// groupedColumn is shownColumn as rows are told apart by it: where nothing is hidden the column itself, whose codes cost less to
-// group by than their texts.
+// groupedColumn is shownColumn as rows are told apart and picked by it: where nothing is hidden the column itself, whose codes
+// cost less to group by and to compare than their texts.
 func (t *table) groupedColumn(dimension, scheme string) string {
 	switch _, hidden := sensitiveCodes()[dimension]; {
 	case hidden:

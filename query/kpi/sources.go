@@ -83,7 +83,7 @@ func sources() []*source {
 			name: "auth_attempts", form: rollup, family: "auth_attempts", coverage: "provinces",
 			tables: []table{
 				{name: "auth_days", time: "day", grain: day,
-					columns: with(dossier, "outcome", "outcome", "relying_party", "relying_party", "assurance_level", "assurance_level")},
+					columns: with(dossier, "outcome", "outcome", "relying_party", "relying_party", "assurance_level", "toString(assurance_level)")},
 				{name: "auth_minutes", time: "minute", grain: minute, keepMonths: 13, columns: with(dossier, "outcome", "outcome")},
 			},
 			measures: map[string]measure{"attempts": {sql: "toInt64(n)"}},
