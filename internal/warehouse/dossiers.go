@@ -46,51 +46,11 @@ func voids(which string) string {
 // log, and whether the query voids names them. The expression earlier says whether a void before the range at hand does.
 //
 // It has few expressions and no condition on offsets, as ClickHouse takes longer to plan a statement than to find some hundred
-// events: what the events say is judged by said, and what a range sees by TouchedDossiers.sees.
+// events: what the events say is judged by eventRules, and what a range sees by TouchedDossiers.sees.
 func dossierEvents(which, voids, earlier string) string {
-	return `SELECT registered_on, subject, toUnixTimestamp64Milli(occurred_at), status, event_id, source,
-		province, province63, agency_code, service_id, procedure_code, toInt8(service_level), toInt8(channel), toInt8(portal), toInt8(result_form),
-		toUnixTimestamp64Milli(due_at), statutory_limit, toInt8(limit_unit),
-		doc_kind, has_file, reused, from_national_store, source_db, vneid_authenticated, payment_state, fee_total_vnd, amount_vnd, paid_online, sync_on_time, likes,
+	return `SELECT registered_on, subject, event_id, source, rules_input,
 		topic, partition, offset, toBool((source, event_id) IN (` + voids + `)) AS voided, ` + earlier + `
 	FROM dossier_events WHERE ` + which + ` ORDER BY registered_on, subject`
-}
-
-// said is what an event says beside its status, as the columns have it.
-type said struct {
-	document, file, reused, store, database, vneid, payment, sync string
-	fees, amount                                                  int64
-	gateway, likes                                                int8
-}
-
-// facts are what it comes to for the items of Quyết định 766/QĐ-TTg.
-func (s *said) facts() (facts dossier.Facts) {
-	component := s.document == "component"
-	fee := s.fees
-	if fee < 0 {
-		fee = s.amount
-	}
-	for _, f := range []struct {
-		fact dossier.Facts
-		told bool
-	}{
-		{dossier.ComponentFile, component && s.file == "yes"},
-		{dossier.ResultFile, s.document == "result" && s.file == "yes"},
-		{dossier.ReusedComponent, component && s.reused == "yes"},
-		{dossier.StoreComponent, component && s.store == "yes"},
-		{dossier.PopulationData, s.vneid == "yes" || component && s.database == "popdb"},
-		{dossier.Fee, s.payment != "none" && fee > 0},
-		{dossier.PaidOnline, (s.payment == "paid" || s.payment == "refunded") && (s.gateway == 1 || s.gateway == 2)},
-		{dossier.SyncedOnTime, s.sync == "yes"},
-		{dossier.SyncedLate, s.sync == "no"},
-		{dossier.Dislike, s.likes == -1},
-		{dossier.Document, s.document != "none"},
-	} {
-		if f.told {
-			facts |= f.fact
-		}
-	}
-	return facts
 }
 
 // logPart is a partition of the log.
@@ -109,15 +69,13 @@ type storedEvent struct {
 }
 
 func (e *storedEvent) scan(rows driver.Rows, registeredOn *time.Time, subject *string) error {
-	var unit int8
-	var s said
-	if err := rows.Scan(registeredOn, subject, &e.At, &e.Status, &e.ID, &e.Source, &e.Province, &e.Province63, &e.Agency, &e.Service, &e.Procedure,
-		&e.Level, &e.Channel, &e.Portal, &e.Form, &e.DueAt, &e.Limit, &unit,
-		&s.document, &s.file, &s.reused, &s.store, &s.database, &s.vneid, &s.payment, &s.fees, &s.amount, &s.gateway, &s.sync, &s.likes,
-		&e.log.topic, &e.log.partition, &e.offset, &e.Voided, &e.voidedBefore); err != nil {
+	var rules string
+	if err := rows.Scan(registeredOn, subject, &e.ID, &e.Source, &rules, &e.log.topic, &e.log.partition, &e.offset, &e.Voided, &e.voidedBefore); err != nil {
 		return fmt.Errorf("reading dossier events: %w", err)
 	}
-	e.LimitUnit, e.Facts, e.Procedure = dossier.LimitUnit(unit), s.facts(), reference.ProcedureOf(e.Procedure)
+	if err := (&eventRules{rest: rules}).read(&e.Event); err != nil {
+		return fmt.Errorf("reading dossier event %s of %s: %w", e.ID, e.Source, err)
+	}
 	return nil
 }
 
