@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,7 +25,34 @@ type batchAnswer struct {
 	Revision    *string   `json:"revision"` // null where a question has no answer
 	EvaluatedAt kpi.Time  `json:"evaluated_at"`
 	Problems    int       `json:"problems"`
-	Answers     []any     `json:"answers"` // *kpi.Answer or unanswered, in the order of the questions
+
+	answers []any // *kpi.Answer or unanswered, in the order of the questions: the member answers
+}
+
+// encode is the answer's JSON.
+func (a *batchAnswer) encode() ([]byte, error) {
+	content, err := encode(a)
+	if err != nil {
+		return nil, err
+	}
+	content = append(bytes.TrimSuffix(content, []byte("}\n")), `,"answers":[`...)
+	for i, one := range a.answers {
+		if i > 0 {
+			content = append(content, ',')
+		}
+		switch one := one.(type) {
+		case *kpi.Answer:
+			content, err = one.AppendJSON(content)
+		default:
+			var text []byte
+			text, err = encode(one)
+			content = append(content, bytes.TrimSuffix(text, []byte("\n"))...)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return append(content, "]}\n"...), nil
 }
 
 // unanswered is a question without an answer. An answer has no member problem.
@@ -69,7 +97,7 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	content, err := encode(answer)
+	content, err := answer.encode()
 	if err != nil {
 		return err
 	}
@@ -78,7 +106,7 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 		writeJSON(w, content)
 		return nil
 	}
-	validated, err := encode(timelessBatch(answer))
+	validated, err := timelessBatch(answer).encode()
 	if err != nil {
 		return err
 	}
@@ -113,7 +141,7 @@ func (s *Server) questions(asks []wanted, principal access.Principal) ([]kpi.Que
 
 // batchAnswer gives each question its answer or problem. Where the server failed all of them, the whole request has failed.
 func (s *Server) batchAnswer(w http.ResponseWriter, batch *kpi.Batch, asks []wanted) (*batchAnswer, error) {
-	answer := &batchAnswer{EvaluatedAt: kpi.Time{Time: batch.Clock}, Answers: make([]any, len(asks))}
+	answer := &batchAnswer{EvaluatedAt: kpi.Time{Time: batch.Clock}, answers: make([]any, len(asks))}
 	if !batch.AsOf.IsZero() {
 		answer.AsOf = &kpi.Time{Time: batch.AsOf}
 	}
@@ -122,7 +150,7 @@ func (s *Server) batchAnswer(w http.ResponseWriter, batch *kpi.Batch, asks []wan
 	}
 	failed := 0
 	for i, outcome := range batch.Outcomes {
-		answer.Answers[i] = outcome.Answer
+		answer.answers[i] = outcome.Answer
 		if outcome.Err == nil {
 			continue
 		}
@@ -135,23 +163,23 @@ func (s *Server) batchAnswer(w http.ResponseWriter, batch *kpi.Batch, asks []wan
 			}
 			s.log.Error("a question of several failed", zap.String("request", w.Header().Get("X-Request-Id")), zap.Int("query", i), zap.Error(outcome.Err))
 		}
-		answer.Answers[i] = unanswered{asks[i].id, &p}
+		answer.answers[i] = unanswered{asks[i].id, &p}
 	}
 	return answer, nil
 }
 
 // timelessBatch is the answer without when it was given.
-func timelessBatch(answer *batchAnswer) batchAnswer {
+func timelessBatch(answer *batchAnswer) *batchAnswer {
 	timeless := *answer
-	timeless.EvaluatedAt, timeless.Answers = kpi.Time{}, slices.Clone(answer.Answers)
-	for i, one := range timeless.Answers {
+	timeless.EvaluatedAt, timeless.answers = kpi.Time{}, slices.Clone(answer.answers)
+	for i, one := range timeless.answers {
 		if a, ok := one.(*kpi.Answer); ok {
 			without := *a
 			without.EvaluatedAt = kpi.Time{}
-			timeless.Answers[i] = without
+			timeless.answers[i] = &without
 		}
 	}
-	return timeless
+	return &timeless
 }
 
 // wanted is one question as it came: the parameters of GET by name.

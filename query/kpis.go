@@ -82,19 +82,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	content, err := encode(answer)
+	content, err := answer.AppendJSON(nil)
 	if err != nil {
 		return err
 	}
 	timeless := *answer
 	timeless.EvaluatedAt = kpi.Time{}
-	validated, err := encode(timeless)
+	validated, err := timeless.AppendJSON(nil)
 	if err != nil {
 		return err
 	}
 	etag := etagOf([]byte(principal.Scope.String()), []byte(r.PathValue("id")), []byte(values.Encode()), []byte(answer.Revision), []byte(answer.Definition), validated)
 	if !fresh(w, r, etag) {
-		writeJSON(w, content)
+		writeJSON(w, append(content, '\n'))
 	}
 	return nil
 }

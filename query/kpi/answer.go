@@ -1,7 +1,6 @@
 package kpi
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -112,34 +111,6 @@ type Row struct {
 
 // Dim is a dimension with a code.
 type Dim struct{ Name, Code string }
-
-// MarshalJSON writes the codes under the names of their dimensions, beside the numbers.
-func (r Row) MarshalJSON() ([]byte, error) {
-	buf := []byte{'{'}
-	for _, d := range r.Dims {
-		name, err := json.Marshal(d.Name)
-		if err != nil {
-			return nil, err
-		}
-		code, err := json.Marshal(d.Code)
-		if err != nil {
-			return nil, err
-		}
-		buf = append(append(append(append(buf, name...), ':'), code...), ',')
-	}
-	numbers, err := json.Marshal(struct {
-		Value       *float64  `json:"value"`
-		Numerator   *int64    `json:"numerator"`
-		Denominator *int64    `json:"denominator"`
-		Baseline    *Baseline `json:"baseline,omitzero"`
-		Official    *Baseline `json:"official,omitzero"`
-		Suppressed  bool      `json:"suppressed,omitzero"`
-	}{r.Value, r.Numerator, r.Denominator, r.Baseline, r.Official, r.Suppressed})
-	if err != nil {
-		return nil, err
-	}
-	return append(buf, numbers[1:]...), nil
-}
 
 // Point is the value of one bucket of a series.
 type Point struct {
