@@ -10,24 +10,41 @@ import (
 // layout says what the rows of a plan's statement hold. The bounds of the windows cut time into segments, and each row sums
 // over one of them: windows that lie in each other, as the day, the month and the year do, are read once, and what they count
 // alike is one sum, whatever the number of windows. ClickHouse takes longer to plan a sum than to add up a day of the country.
+//
+// A row is the dimensions, bucket, topic, partition, crossing, segment, position, latest, the sums, the facts by abouts; and where
+// rows do not tell provinces apart, for each of abouts the provinces that report and, with coefficients, the services without one.
 type layout struct {
 	segments []time.Time // Starts; the end of the last one is the last member.
-	sums     []string    // SQL of the different sums.
+	sums     []sum       // The different ones.
 	abouts   [][]string  // The different conditions of what is about a window.
 	windows  []int       // The conditions of each window of the plan.
 	covers   [][]bool    // By window and segment.
 	columns  []sumOf     // By column of the plan.
+	dims     int         // How many.
+	province int         // Which of the dimensions it is; -1 where rows do not tell provinces apart.
+	nested   []string    // Then SQL of the sums and what follows them.
+}
+
+// sum is a sum over rows.
+type sum struct {
+	sql string
+	// weighed: it is counted times the coefficient of the service.
+	weighed bool
 }
 
 // sumOf says that a column of the plan is a sum over the segments of a window.
 type sumOf struct{ sum, window int }
 
 func (p *plan) layout(b *builder) *layout {
-	l := &layout{}
+	l := &layout{province: -1}
 	for _, w := range p.windows {
 		l.segments = append(l.segments, p.bound(w.from), p.bound(w.upper))
 	}
 	slices.SortFunc(l.segments, time.Time.Compare)
+	if p.source.coefficients { // each segment has one table of them
+		l.segments = append(l.segments, p.coefficientChanges(l.segments)...)
+		slices.SortFunc(l.segments, time.Time.Compare)
+	}
 	l.segments = slices.CompactFunc(l.segments, time.Time.Equal)
 	for _, w := range p.windows {
 		from, upper := p.bound(w.from), p.bound(w.upper)
@@ -51,11 +68,12 @@ func (p *plan) layout(b *builder) *layout {
 				conditions = append(conditions, condition)
 			}
 		}
-		sum := sumSQL(p.source.measures[c.expression.measure].sql, conditions)
-		at := slices.Index(l.sums, sum)
+		m := p.source.measures[c.expression.measure]
+		of := sum{sumSQL(m.sql, conditions), m.weighed}
+		at := slices.Index(l.sums, of)
 		if at < 0 {
 			at = len(l.sums)
-			l.sums = append(l.sums, sum)
+			l.sums = append(l.sums, of)
 		}
 		l.columns = append(l.columns, sumOf{at, c.window})
 	}
@@ -106,18 +124,66 @@ func (p *plan) segmentSQL(b *builder, segments []time.Time) string {
 	return "multiIf(" + strings.Join(branches, ", ") + ", toUInt16(0))"
 }
 
-// spread gives the numbers of a row, in the order of sums and abouts, to the plan's columns and windows that see its segment.
-func (l *layout) spread(segment uint16, counts, bases []int64, reporting, missing [][]string, to *cell) {
-	to.bases, to.reporting, to.missing = make([]int64, len(l.windows)), make([][]string, len(l.windows)), make([][]string, len(l.windows))
+// row is a row of a plan's statement.
+type row struct {
+	dims               []string
+	bucket, crossing   int64
+	topic              string
+	partition          uint32
+	segment            uint16
+	offset             uint64
+	latest             time.Time
+	counts, bases      []int64
+	reporting, missing [][]string
+}
+
+// scanned is a row to scan into, and where its columns go.
+func (l *layout) scanned(coefficients bool) (*row, []any) {
+	r := &row{
+		dims: make([]string, l.dims), counts: make([]int64, len(l.sums)), bases: make([]int64, len(l.abouts)),
+		reporting: make([][]string, len(l.abouts)), missing: make([][]string, len(l.abouts)),
+	}
+	var to []any
+	for i := range r.dims {
+		to = append(to, &r.dims[i])
+	}
+	to = append(to, &r.bucket, &r.topic, &r.partition, &r.crossing, &r.segment, &r.offset, &r.latest)
+	for i := range r.counts {
+		to = append(to, &r.counts[i])
+	}
+	for i := range r.bases {
+		to = append(to, &r.bases[i])
+	}
+	if l.province >= 0 {
+		return r, to
+	}
+	for i := range r.bases {
+		if to = append(to, &r.reporting[i]); coefficients {
+			to = append(to, &r.missing[i])
+		}
+	}
+	return r, to
+}
+
+// cell gives the numbers of a row to the plan's columns and windows that see its segment.
+func (l *layout) cell(r *row) cell {
+	c := cell{
+		dims: slices.Clone(r.dims), bucket: r.bucket, crossing: r.crossing, counts: make([]int64, len(l.columns)),
+		bases: make([]int64, len(l.windows)), reporting: make([][]string, len(l.windows)), missing: make([][]string, len(l.windows)),
+	}
 	for i, at := range l.windows {
-		if l.covers[i][segment] {
-			to.bases[i], to.reporting[i], to.missing[i] = bases[at], reporting[at], missing[at]
+		if !l.covers[i][r.segment] {
+			continue
+		}
+		c.bases[i], c.reporting[i], c.missing[i] = r.bases[at], r.reporting[at], r.missing[at]
+		if l.province >= 0 && c.dims[l.province] != "" && c.bases[i] > 0 {
+			c.reporting[i] = c.dims[l.province : l.province+1]
 		}
 	}
-	to.counts = make([]int64, len(l.columns))
-	for i, c := range l.columns {
-		if l.covers[c.window][segment] {
-			to.counts[i] = counts[c.sum]
+	for i, of := range l.columns {
+		if l.covers[of.window][r.segment] {
+			c.counts[i] = r.counts[of.sum]
 		}
 	}
+	return c
 }

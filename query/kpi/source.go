@@ -18,7 +18,7 @@ type source struct {
 	tables []table
 	// measures are integers of one row of any of the tables, to be summed; of registers, what is counted.
 	measures map[string]measure
-	// coefficients: measures may use coefficient, the saving in VND of the row's service in force on its day.
+	// coefficients: measures may be weighed with the saving in VND of the row's service in force on its day.
 	coefficients bool
 	// histogram is the column of the upper bound of what was measured of a row's facts; empty where nothing was.
 	histogram string
@@ -67,6 +67,8 @@ type table struct {
 // measure is an integer of one row.
 type measure struct {
 	sql string
+	// weighed: it counts times the coefficient of the row.
+	weighed bool
 	// deadline says at which moments a row with a column overdue_at counts.
 	deadline deadline
 	// follows: it happens to a thing after the time that the row is of.

@@ -25,7 +25,7 @@ func sources() []*source {
 	}
 	cohort := with(dossier, "channel", "channel", "portal", "portal", procedureCodes, "procedure_code", "level", "service_level", eligibleCodes, eligibleSQL)
 	place := map[string]string{"province": "province"}
-	eid := with(place, "type", "type", "action", "account_action", "eid_level", "eid_level", "kind", "document_kind", "document_action", "document_action")
+	eid := with(place, "type", "type", "action", "account_action", "eid_level", "toString(eid_level)", "kind", "document_kind", "document_action", "document_action")
 	query := with(place, "query_kind", "query_kind", "outcome", "outcome")
 	return append([]*source{
 		{
@@ -77,7 +77,7 @@ func sources() []*source {
 		{
 			name: "dossier_savings", form: rollup, family: "dossier_events", coverage: "provinces", coefficients: true,
 			tables:   []table{{name: "dossier_savings", time: "day", grain: day, columns: dossier}},
-			measures: map[string]measure{"dossiers": {sql: "n"}, "saving_vnd": {sql: "n * coefficient"}},
+			measures: map[string]measure{"dossiers": {sql: "n"}, "saving_vnd": {sql: "n", weighed: true}},
 		},
 		{
 			name: "auth_attempts", form: rollup, family: "auth_attempts", coverage: "provinces",

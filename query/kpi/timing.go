@@ -1,6 +1,9 @@
 package kpi
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // timing is a question's place in time, for a clock reading and the greatest event time of its source.
 type timing struct {
@@ -31,6 +34,13 @@ type window struct {
 
 // now is the moment that the window is judged at.
 func (w window) now(asOf time.Time) time.Time { return earliest(w.end, asOf) }
+
+// holds says whether what is about the other window is about this one.
+func (w window) holds(other window) bool {
+	return !other.from.Before(w.from) && !other.upper.After(w.upper) && !slices.ContainsFunc(w.about, func(c condition) bool {
+		return !slices.ContainsFunc(other.about, c.equal)
+	})
+}
 
 // timing places the question. latest is zero while the source has no events.
 func (q *question) timing(clock, latest time.Time) (*timing, error) {

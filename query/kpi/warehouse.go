@@ -46,26 +46,16 @@ func (e *Evaluator) run(ctx context.Context, p *plan) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
+	row, to := layout.scanned(p.source.coefficients)
 	err = e.query(ctx, sql, parameters, func(rows driver.Rows) error {
-		var (
-			c                  cell
-			topic              string
-			partition          uint32
-			segment            uint16
-			offset             uint64
-			latest             time.Time
-			counts, bases      []int64
-			reporting, missing [][]string
-		)
-		if err := rows.Scan(&c.dims, &c.bucket, &topic, &partition, &c.crossing, &segment, &offset, &latest, &counts, &bases, &reporting, &missing); err != nil {
+		if err := rows.Scan(to...); err != nil {
 			return err
 		}
-		if topic != "" {
-			r.see(position{p.source.family, topic, partition, offset}, latest)
+		if row.topic != "" {
+			r.see(position{p.source.family, row.topic, row.partition, row.offset}, row.latest)
 			return nil
 		}
-		layout.spread(segment, counts, bases, reporting, missing, &c)
-		r.cells = append(r.cells, c)
+		r.cells = append(r.cells, layout.cell(row))
 		return nil
 	})
 	return r, err

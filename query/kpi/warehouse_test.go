@@ -258,7 +258,7 @@ func (w *world) insertJSON(ctx context.Context, table string, rows []string) err
 	text := strings.Join(rows, "\n")
 	text = strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text)
 	columns := []string{}
-	scan, err := w.db.Client.Conn().Query(ctx, "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '"+table+"' ORDER BY position")
+	scan, err := w.db.Client.Conn().Query(ctx, "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '"+table+"' AND default_kind != 'MATERIALIZED' ORDER BY position")
 	if err != nil {
 		return err
 	}
