@@ -67,8 +67,8 @@ const zoneSQL = "'Asia/Ho_Chi_Minh'"
 
 // statement is the SQL, its parameters, and what its rows hold. Nothing that a user wrote is in the text.
 //
-// Where the rows tell provinces apart, each says by itself which province reports. Elsewhere, and where services have coefficients,
-// sums by province and service are summed up again by ClickHouse, which takes some milliseconds more to plan.
+// It sums by province besides, to tell which report. Sums of buckets, and of services with coefficients, may be many: ClickHouse sums
+// them up again, which takes it some milliseconds to plan.
 func (p *plan) statement() (string, []any, *layout) {
 	b := &builder{}
 	l := p.layout(b)
@@ -77,7 +77,7 @@ func (p *plan) statement() (string, []any, *layout) {
 		name := fmt.Sprintf("d%d", i)
 		b.inner("%s AS %s", p.table.groupedColumn(dimension, p.scheme), name)
 		names = append(names, name)
-		if dimension == "province" && p.scheme == SchemeGSO34 && !p.source.coefficients {
+		if dimension == "province" && p.scheme == SchemeGSO34 {
 			l.province = i
 		}
 	}
@@ -101,43 +101,50 @@ func (p *plan) statement() (string, []any, *layout) {
 	for i, about := range l.abouts {
 		b.inner("%s AS base%d", sumSQL("toInt64(n)", about), i)
 	}
+	l.nested = p.source.coefficients || p.bucket != 0 && l.province < 0
 	groups := strings.Join(names, ", ")
-	from := fmt.Sprintf("FROM %s\nWHERE (topic = '' AND (%s)%s) OR (topic != '' AND %s)\nGROUP BY %s",
-		p.table.name, strings.Join(p.admitted(b), " OR "), p.filterSQL(b), p.positionSQL(), groups)
-	if l.province >= 0 {
-		return "SELECT " + strings.Join(b.columns, ", ") + "\n" + from, b.parameters, l
+	parts := groups
+	if l.nested || l.province < 0 {
+		b.inner("province AS area")
+		parts += ", area"
 	}
-	with, parts := p.nest(b, l)
-	return fmt.Sprintf("%sSELECT %s, max(seen_position), max(seen_latest), %s\nFROM (\nSELECT %s\n%s, %s\n)\nGROUP BY %s",
-		with, groups, strings.Join(l.nested, ", "), strings.Join(b.columns, ", "), from, parts, groups), b.parameters, l
-}
-
-// nest has the statement sum by province, and by service where services have coefficients, and adds to the layout how these are
-// summed up. It returns what is defined for that, and what the parts are told apart by besides.
-func (p *plan) nest(b *builder, l *layout) (with, parts string) {
-	b.inner("province AS area")
-	parts = "area"
 	if p.source.coefficients {
 		b.inner("service_id AS service")
-		parts, with = "area, service", p.coefficientSQL(b, l)
+		parts += ", service"
 	}
+	from := fmt.Sprintf("FROM %s\nWHERE (topic = '' AND (%s)%s) OR (topic != '' AND %s)\nGROUP BY %s",
+		p.table.name, strings.Join(p.admitted(b), " OR "), p.filterSQL(b), p.positionSQL(), parts)
+	sql := "SELECT " + strings.Join(b.columns, ", ") + "\n" + from
+	if l.nested {
+		with, sums := p.nest(b, l)
+		sql = fmt.Sprintf("%sSELECT %s, max(seen_position), max(seen_latest), %s\nFROM (\n%s\n)\nGROUP BY %s", with, groups, sums, sql, groups)
+	}
+	return sql, b.parameters, l
+}
+
+// nest says how the sums by province, and by service, are summed up, and what is defined for that.
+func (p *plan) nest(b *builder, l *layout) (with, sums string) {
+	var all []string
 	for i, sum := range l.sums {
 		weight := ""
 		if sum.weighed {
 			weight = " * coefficient"
 		}
-		l.nested = append(l.nested, fmt.Sprintf("sum(c%d%s)", i, weight))
+		all = append(all, fmt.Sprintf("sum(c%d%s)", i, weight))
 	}
 	for i := range l.abouts {
-		l.nested = append(l.nested, fmt.Sprintf("sum(base%d)", i))
+		all = append(all, fmt.Sprintf("sum(base%d)", i))
 	}
 	for i := range l.abouts {
-		l.nested = append(l.nested, fmt.Sprintf("groupUniqArrayIf(toString(area), area != '' AND base%d > 0)", i))
+		all = append(all, fmt.Sprintf("groupUniqArrayIf(toString(area), area != '' AND base%d > 0)", i))
 		if p.source.coefficients {
-			l.nested = append(l.nested, fmt.Sprintf("groupUniqArrayIf(toString(service), base%d > 0 AND without_coefficient)", i))
+			all = append(all, fmt.Sprintf("groupUniqArrayIf(toString(service), base%d > 0 AND without_coefficient)", i))
 		}
 	}
-	return with, parts
+	if p.source.coefficients {
+		with = p.coefficientSQL(b, l)
+	}
+	return with, strings.Join(all, ", ")
 }
 
 // floats says whether the plan counts deadlines at a moment that depends on as_of.

@@ -2,10 +2,12 @@ package kpi
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
@@ -47,16 +49,58 @@ func (e *Evaluator) conceal(ctx context.Context, p *plan, q *question, t *tallie
 	if p.table.columns[key] == "" {
 		key = "kind"
 	}
-	small, err := e.hasSmall(ctx, p)
-	if err != nil || !small {
-		return err
-	}
-	hidden, err := e.complements(ctx, p, key)
-	if err != nil {
+	hidden, err := e.hidden.of(p.concealment(t.positions), func() (concealed, error) {
+		small, err := e.hasSmall(ctx, p)
+		if err != nil || !small {
+			return nil, err
+		}
+		return e.complements(ctx, p, key)
+	})
+	if err != nil || hidden == nil {
 		return err
 	}
 	t.hide(q, hidden)
 	return nil
+}
+
+// concealment names all that decides what is hidden of a plan's answers: how far its table has counted, and what the statements
+// about it ask.
+func (p *plan) concealment(counted positions) string {
+	b := &builder{}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s %s %q %v %q", counted.hash(), p.table.name, p.factSQL(b), p.partSQL(b), b.parameters, p.eligible)
+	return string(h.Sum(nil))
+}
+
+// maxConcealments bounds what is remembered of them.
+const maxConcealments = 1024
+
+// concealments remembers what is hidden, as it is the same for all services of the places and days that a question is about, and two
+// statements to find out. The zero value is ready.
+type concealments struct {
+	mu    sync.Mutex
+	known map[string]concealed
+}
+
+// of gives what is hidden, and finds it out if it is not remembered.
+func (c *concealments) of(key string, find func() (concealed, error)) (concealed, error) {
+	c.mu.Lock()
+	hidden, known := c.known[key]
+	c.mu.Unlock()
+	if known {
+		return hidden, nil
+	}
+	hidden, err := find()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= maxConcealments {
+		c.known = map[string]concealed{}
+	}
+	c.known[key] = hidden
+	return hidden, nil
 }
 
 // hasSmall says whether the plan counts a small number of what is sensitive.

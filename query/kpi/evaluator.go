@@ -62,6 +62,7 @@ type Evaluator struct {
 	metrics      metrics
 	flights      flights
 	cache        cache
+	hidden       concealments
 
 	illustrative atomic.Bool // The data holds simulated events; it never becomes false again.
 	current      atomic.Pointer[Publication]

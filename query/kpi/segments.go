@@ -11,8 +11,9 @@ import (
 // over one of them: windows that lie in each other, as the day, the month and the year do, are read once, and what they count
 // alike is one sum, whatever the number of windows. ClickHouse takes longer to plan a sum than to add up a day of the country.
 //
-// A row is the dimensions, bucket, topic, partition, crossing, segment, position, latest, the sums, the facts by abouts; and where
-// rows do not tell provinces apart, for each of abouts the provinces that report and, with coefficients, the services without one.
+// A row is the dimensions, bucket, topic, partition, crossing, segment, position, latest, the sums, the facts by abouts. Then comes
+// the province, if it is not among the dimensions; or, nested, for each of abouts the provinces that report and, with coefficients,
+// the services without one.
 type layout struct {
 	segments []time.Time // Starts; the end of the last one is the last member.
 	sums     []sum       // The different ones.
@@ -21,8 +22,8 @@ type layout struct {
 	covers   [][]bool    // By window and segment.
 	columns  []sumOf     // By column of the plan.
 	dims     int         // How many.
-	province int         // Which of the dimensions it is; -1 where rows do not tell provinces apart.
-	nested   []string    // Then SQL of the sums and what follows them.
+	province int         // Which of the dimensions it is; -1 where it is none.
+	nested   bool        // ClickHouse has summed up provinces.
 }
 
 // sum is a sum over rows.
@@ -128,7 +129,7 @@ func (p *plan) segmentSQL(b *builder, segments []time.Time) string {
 type row struct {
 	dims               []string
 	bucket, crossing   int64
-	topic              string
+	topic, area        string
 	partition          uint32
 	segment            uint16
 	offset             uint64
@@ -154,10 +155,10 @@ func (l *layout) scanned(coefficients bool) (*row, []any) {
 	for i := range r.bases {
 		to = append(to, &r.bases[i])
 	}
-	if l.province >= 0 {
-		return r, to
+	if !l.nested && l.province < 0 {
+		to = append(to, &r.area)
 	}
-	for i := range r.bases {
+	for i := 0; l.nested && i < len(r.bases); i++ {
 		if to = append(to, &r.reporting[i]); coefficients {
 			to = append(to, &r.missing[i])
 		}
@@ -171,13 +172,17 @@ func (l *layout) cell(r *row) cell {
 		dims: slices.Clone(r.dims), bucket: r.bucket, crossing: r.crossing, counts: make([]int64, len(l.columns)),
 		bases: make([]int64, len(l.windows)), reporting: make([][]string, len(l.windows)), missing: make([][]string, len(l.windows)),
 	}
+	area := r.area
+	if l.province >= 0 {
+		area = r.dims[l.province]
+	}
 	for i, at := range l.windows {
 		if !l.covers[i][r.segment] {
 			continue
 		}
 		c.bases[i], c.reporting[i], c.missing[i] = r.bases[at], r.reporting[at], r.missing[at]
-		if l.province >= 0 && c.dims[l.province] != "" && c.bases[i] > 0 {
-			c.reporting[i] = c.dims[l.province : l.province+1]
+		if !l.nested && area != "" && c.bases[i] > 0 {
+			c.reporting[i] = []string{area}
 		}
 	}
 	for i, of := range l.columns {
@@ -186,4 +191,15 @@ func (l *layout) cell(r *row) cell {
 		}
 	}
 	return c
+}
+
+// add adds another part of the same cell.
+func (c *cell) add(part *cell) {
+	for i, n := range part.counts {
+		c.counts[i] += n
+	}
+	for i, n := range part.bases {
+		c.bases[i] += n
+		c.reporting[i] = append(c.reporting[i], part.reporting[i]...)
+	}
 }

@@ -47,6 +47,7 @@ func (e *Evaluator) run(ctx context.Context, p *plan) (*reading, error) {
 		return nil, err
 	}
 	row, to := layout.scanned(p.source.coefficients)
+	places := map[string]int{} // of cells, that come province by province
 	err = e.query(ctx, sql, parameters, func(rows driver.Rows) error {
 		if err := rows.Scan(to...); err != nil {
 			return err
@@ -55,7 +56,16 @@ func (e *Evaluator) run(ctx context.Context, p *plan) (*reading, error) {
 			r.see(position{p.source.family, row.topic, row.partition, row.offset}, row.latest)
 			return nil
 		}
-		r.cells = append(r.cells, layout.cell(row))
+		c := layout.cell(row)
+		if !layout.nested && layout.province < 0 {
+			key := fmt.Sprintf("%q %d %d", c.dims, c.crossing, row.segment)
+			if at, known := places[key]; known {
+				r.cells[at].add(&c)
+				return nil
+			}
+			places[key] = len(r.cells)
+		}
+		r.cells = append(r.cells, c)
 		return nil
 	})
 	return r, err
