@@ -41,7 +41,7 @@ func newFenced(t *testing.T, ranges ...oldRange) *fenced {
 	}
 	topics["auth"] = 1
 	f := &fenced{harness: newHarness(t, topics)}
-	for _, table := range []string{"auth_attempts", "auth_days", "auth_latency", "auth_latency_days", "auth_minutes", "source_activity", "dossier_events", "dossier_agency_deadlines", "dossier_days", "dossier_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings", "feed_quality", "skipped_offsets"} {
+	for _, table := range []string{"auth_attempts", "auth_days", "auth_latency", "auth_latency_days", "auth_minutes", "source_activity", "dossier_events", "dossier_agency_deadlines", "dossier_days", "dossier_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings", "dossier_service_days", "feed_quality", "skipped_offsets"} {
 		f.exec("ALTER TABLE " + table + " MODIFY SETTING non_replicated_deduplication_window = 0")
 	}
 	f.prepareAll(ranges...)
@@ -168,7 +168,7 @@ func waitAll(t *testing.T, i *ingest.Ingester, position int64) {
 // not at all, wholly, without some of the rollups or all of them, with some of the rows or none of them.
 func TestForgottenTokens(t *testing.T) {
 	authRollups := []string{"auth_days", "auth_latency", "auth_latency_days", "auth_minutes", "source_activity"}
-	cubes := []string{"dossier_agency_deadlines", "dossier_days", "dossier_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings", "dossier_state"}
+	cubes := []string{"dossier_agency_deadlines", "dossier_days", "dossier_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings", "dossier_service_days", "dossier_state"}
 	remove := func(topic string, from int) string {
 		return fmt.Sprintf("DELETE FROM auth_attempts WHERE topic = '%s' AND offset >= %d", topic, from)
 	}

@@ -90,7 +90,7 @@ type modelView struct{ name, rollup string }
 var modelViews = map[string][]modelView{
 	"auth_attempts":   {{"auth_activity_mv", "source_activity"}, {"auth_days_mv", "auth_days"}, {"auth_latency_days_mv", "auth_latency_days"}, {"auth_latency_mv", "auth_latency"}, {"auth_minutes_mv", "auth_minutes"}},
 	"dossier_events":  {{"dossier_activity_mv", "source_activity"}},
-	"dossier_changes": {{"dossier_agency_deadlines_mv", "dossier_agency_deadlines"}, {"dossier_days_mv", "dossier_days"}, {"dossier_deadlines_mv", "dossier_deadlines"}, {"dossier_history_mv", "dossier_history"}, {"dossier_province_days_mv", "dossier_province_days"}, {"dossier_province_deadlines_mv", "dossier_province_deadlines"}, {"dossier_savings_mv", "dossier_savings"}},
+	"dossier_changes": {{"dossier_agency_deadlines_mv", "dossier_agency_deadlines"}, {"dossier_days_mv", "dossier_days"}, {"dossier_deadlines_mv", "dossier_deadlines"}, {"dossier_history_mv", "dossier_history"}, {"dossier_province_days_mv", "dossier_province_days"}, {"dossier_province_deadlines_mv", "dossier_province_deadlines"}, {"dossier_savings_mv", "dossier_savings"}, {"dossier_service_days_mv", "dossier_service_days"}},
 }
 
 // modelEventTables are the tables of events that the model has rows in.

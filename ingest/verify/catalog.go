@@ -115,6 +115,16 @@ func (t target) has(name string) bool {
 	return slices.ContainsFunc(t.columns, func(c column) bool { return c.name == name })
 }
 
+// firstTime is the first column of the sorting key that is a day or a moment; empty where none is.
+func (t target) firstTime() string {
+	for name := range strings.SplitSeq(t.sorting, ", ") {
+		if slices.ContainsFunc(t.columns, func(c column) bool { return c.name == name && strings.HasPrefix(c.kind, "Date") }) {
+			return name
+		}
+	}
+	return ""
+}
+
 // keys and values are the names of the columns that identify a row, and of the others.
 func (t target) keys() []string   { return t.pick(func(c column) bool { return c.key }) }
 func (t target) values() []string { return t.pick(func(c column) bool { return !c.key }) }
@@ -197,10 +207,8 @@ func readCatalog(ctx context.Context, client *warehouse.Client) (*catalog, error
 		if len(t.views) == 0 {
 			t.records = feedRecords
 		}
-		if first, _, _ := strings.Cut(in.sorting, ","); slices.ContainsFunc(t.columns, func(c column) bool {
-			return c.name == first && strings.HasPrefix(c.kind, "Date")
-		}) && !t.state {
-			t.timeKey = first
+		if !t.state {
+			t.timeKey = t.firstTime()
 		}
 		c.rollups = append(c.rollups, t)
 	}

@@ -17,7 +17,7 @@ import (
 	"ioc.local/internal/reference"
 )
 
-const allRollups = "auth_days auth_latency auth_latency_days auth_minutes dossier_agency_deadlines dossier_days dossier_deadlines dossier_history dossier_province_days dossier_province_deadlines dossier_savings dossier_state eid_days eid_minutes feed_quality query_days query_minutes source_activity"
+const allRollups = "auth_days auth_latency auth_latency_days auth_minutes dossier_agency_deadlines dossier_days dossier_deadlines dossier_history dossier_province_days dossier_province_deadlines dossier_savings dossier_service_days dossier_state eid_days eid_minutes feed_quality query_days query_minutes source_activity"
 
 // Whatever happens to rollups is found and put right, and ingestion goes on from there.
 func TestDamageIsFoundAndRebuilt(t *testing.T) {
@@ -69,7 +69,7 @@ func TestDamageIsFoundAndRebuilt(t *testing.T) {
 			damage: []string{
 				"ALTER TABLE voided UPDATE decided_at = decided_at - INTERVAL 10 MINUTE WHERE 1 SETTINGS mutations_sync = 2",
 				"TRUNCATE TABLE auth_minutes", "TRUNCATE TABLE auth_latency", "TRUNCATE TABLE auth_latency_days", "TRUNCATE TABLE dossier_deadlines", "TRUNCATE TABLE dossier_state", "TRUNCATE TABLE source_activity", "TRUNCATE TABLE query_days",
-				"TRUNCATE TABLE query_minutes", "TRUNCATE TABLE auth_days", "TRUNCATE TABLE eid_days", "TRUNCATE TABLE eid_minutes", "TRUNCATE TABLE dossier_savings", "TRUNCATE TABLE dossier_history", "TRUNCATE TABLE dossier_province_days", "TRUNCATE TABLE dossier_province_deadlines", "TRUNCATE TABLE dossier_agency_deadlines", "TRUNCATE TABLE dossier_days", "TRUNCATE TABLE feed_quality",
+				"TRUNCATE TABLE query_minutes", "TRUNCATE TABLE auth_days", "TRUNCATE TABLE eid_days", "TRUNCATE TABLE eid_minutes", "TRUNCATE TABLE dossier_savings", "TRUNCATE TABLE dossier_history", "TRUNCATE TABLE dossier_province_days", "TRUNCATE TABLE dossier_service_days", "TRUNCATE TABLE dossier_province_deadlines", "TRUNCATE TABLE dossier_agency_deadlines", "TRUNCATE TABLE dossier_days", "TRUNCATE TABLE feed_quality",
 			},
 			rollups: allRollups,
 		},
@@ -197,7 +197,7 @@ func TestRebuildByAnotherCalendar(t *testing.T) {
 	write(w)
 	w.calendar = new(reference.Calendar) // without holidays
 	r := w.verify(verify.Options{})
-	if got := differing(r); got != "dossier_agency_deadlines dossier_days dossier_deadlines dossier_history dossier_province_days dossier_province_deadlines dossier_state" {
+	if got := differing(r); got != "dossier_agency_deadlines dossier_days dossier_deadlines dossier_history dossier_province_days dossier_province_deadlines dossier_service_days dossier_state" {
 		t.Fatalf("%q differ by the new calendar:\n%s", got, printed(t, r))
 	}
 	if r := w.verify(verify.Options{Rebuild: strings.Fields(differing(r))}); !r.OK() {
@@ -213,7 +213,7 @@ func TestRebuildByAnotherCalendar(t *testing.T) {
 	other := newWorld(t)
 	other.calendar = w.calendar
 	write(other)
-	for _, name := range []string{"dossier_deadlines", "dossier_agency_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_state", "dossier_days", "dossier_savings"} {
+	for _, name := range []string{"dossier_deadlines", "dossier_agency_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_state", "dossier_days", "dossier_savings", "dossier_service_days"} {
 		if diff := cmp.Diff(strings.Split(other.content(name), "\n"), strings.Split(got[name], "\n")); diff != "" {
 			t.Errorf("%s is not what ingestion by the new calendar gives (-ingestion +rebuild):\n%s", name, diff)
 		}

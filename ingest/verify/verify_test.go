@@ -99,7 +99,7 @@ func TestCleanDatabasePasses(t *testing.T) {
 			t.Errorf("%s was not compared: %+v", rollup.Name, rollup)
 		}
 	}
-	for _, name := range []string{"auth_minutes", "auth_days", "auth_latency", "auth_latency_days", "query_minutes", "query_days", "eid_minutes", "eid_days", "source_activity", "feed_quality", "dossier_state", "dossier_days", "dossier_deadlines", "dossier_agency_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings"} {
+	for _, name := range []string{"auth_minutes", "auth_days", "auth_latency", "auth_latency_days", "query_minutes", "query_days", "eid_minutes", "eid_days", "source_activity", "feed_quality", "dossier_state", "dossier_days", "dossier_deadlines", "dossier_agency_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings", "dossier_service_days"} {
 		if !names[name] {
 			t.Errorf("%s was not verified", name)
 		}
@@ -140,7 +140,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		"an event of a dossier is gone": {
 			breaking: []string{"ALTER TABLE dossier_events DELETE WHERE topic = 'mixed' AND status = 2 AND offset = (SELECT min(offset) FROM dossier_events WHERE topic = 'mixed' AND partition = 1 AND status = 2 AND event_id NOT IN (SELECT subject FROM register_events)) SETTINGS mutations_sync = 2"},
 			want:     []string{"are in no table", "dossier_state: 1 rows differ"},
-			rollups:  "dossier_agency_deadlines dossier_days dossier_deadlines dossier_history dossier_province_days dossier_province_deadlines dossier_state feed_quality source_activity",
+			rollups:  "dossier_agency_deadlines dossier_days dossier_deadlines dossier_history dossier_province_days dossier_province_deadlines dossier_service_days dossier_state feed_quality source_activity",
 		},
 		"skipped offsets are gone": {
 			breaking: []string{"ALTER TABLE skipped_offsets DELETE WHERE topic = 'mixed' AND partition = 1 AND first_offset = (SELECT min(first_offset) FROM skipped_offsets WHERE topic = 'mixed' AND partition = 1 AND kind = 'gap') SETTINGS mutations_sync = 2"},

@@ -225,7 +225,7 @@ func (w *world) checkMeasures(states map[string]dossierRow) {
 		}
 		tables := map[string]string{"dossier_history": fmt.Sprintf("toInt64(toInt32(seen)) < %d", cut)}
 		if cut == forever {
-			tables["dossier_days"], tables["dossier_province_days"] = "1", "1"
+			tables["dossier_days"], tables["dossier_province_days"], tables["dossier_service_days"] = "1", "1", "1"
 		}
 		for table, where := range tables {
 			got := w.sums(table, where)
@@ -263,6 +263,7 @@ func (w *world) checkKeys() {
 	for _, cube := range []struct{ table, state, keys, where, values string }{
 		{"dossier_days", acceptedOn, "province, province63, service_id, channel, portal, procedure_code, service_level", "accepted_at > 0", measures},
 		{"dossier_province_days", acceptedOn, "province, province63, channel", "accepted_at > 0", measures},
+		{"dossier_service_days", acceptedOn, "service_id, province, province63, channel, portal", "accepted_at > 0", measures},
 		{"dossier_history", acceptedOn, "province, province63, agency_code, service_id, procedure_code, channel, portal, service_level", "accepted_at > 0", measures},
 		{"dossier_savings", "toDate(saved_at, 'Asia/Ho_Chi_Minh') AS day", "province, province63, service_id", "saved_at > 0", n},
 		{"dossier_agency_deadlines", acceptedOn + ", if(toYear(overdue_at) < 2261, toDate(closed_at, 'Asia/Ho_Chi_Minh'), toDate(0)) AS ended_on, toDate(disliked_at, 'Asia/Ho_Chi_Minh') AS disliked_on",

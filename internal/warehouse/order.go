@@ -21,7 +21,7 @@ const (
 )
 
 // cubes are the rollups that the differences of dossiers go into. Each says itself how far it has come.
-var cubes = []string{"dossier_days", "dossier_deadlines", "dossier_agency_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings"}
+var cubes = []string{"dossier_days", "dossier_deadlines", "dossier_agency_deadlines", "dossier_history", "dossier_province_days", "dossier_province_deadlines", "dossier_savings", "dossier_service_days"}
 
 // errCounted says that a range is in every cube, although its place is forgotten.
 var errCounted = errors.New("the range is in every rollup")

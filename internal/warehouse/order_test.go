@@ -316,7 +316,7 @@ func TestForgottenPlace(t *testing.T) {
 	if !errors.As(err, &forgotten) || !slices.Contains(forgotten.Lacking, "dossier_savings") {
 		t.Fatalf("got %v, want that dossier_savings lacks the range", err)
 	}
-	if want := "ioc verify --at-rest --rebuild dossier_state,dossier_days,dossier_deadlines,dossier_agency_deadlines,dossier_history,dossier_province_days,dossier_province_deadlines,dossier_savings"; !strings.Contains(err.Error(), want) {
+	if want := "ioc verify --at-rest --rebuild dossier_state,dossier_days,dossier_deadlines,dossier_agency_deadlines,dossier_history,dossier_province_days,dossier_province_deadlines,dossier_savings,dossier_service_days"; !strings.Contains(err.Error(), want) {
 		t.Errorf("the error %q does not name %q", err, want)
 	}
 	for _, cube := range forgotten.Lacking { // as a rebuild does

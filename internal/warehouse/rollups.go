@@ -45,7 +45,7 @@ var ours = map[string][]string{
 	"data_queries":    {"query_activity_mv", "query_days_mv", "query_minutes_mv"},
 	"eid_events":      {"eid_activity_mv", "eid_days_mv", "eid_minutes_mv"},
 	"register_events": {"register_activity_mv"},
-	"dossier_changes": {"dossier_agency_deadlines_mv", "dossier_days_mv", "dossier_deadlines_mv", "dossier_history_mv", "dossier_province_days_mv", "dossier_province_deadlines_mv", "dossier_savings_mv", "dossier_state_mv"},
+	"dossier_changes": {"dossier_agency_deadlines_mv", "dossier_days_mv", "dossier_deadlines_mv", "dossier_history_mv", "dossier_province_days_mv", "dossier_province_deadlines_mv", "dossier_savings_mv", "dossier_service_days_mv", "dossier_state_mv"},
 }
 
 // SchemaViews reads the views of the schema behind a table, or all of them where that is empty, by name. It is an error where

@@ -59,6 +59,7 @@ func TestUpgradeWithData(t *testing.T) {
 				strings.HasPrefix(statement, "CREATE TABLE IF NOT EXISTS dossier_") || strings.HasPrefix(statement, "ALTER TABLE dossier_changes") ||
 				strings.HasPrefix(statement, "CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_history_mv") ||
 				strings.HasPrefix(statement, "CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_province_") ||
+				strings.HasPrefix(statement, "CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_service_days_mv") ||
 				strings.HasPrefix(statement, "CREATE MATERIALIZED VIEW IF NOT EXISTS dossier_agency_deadlines_mv") {
 				if err := w.db.Client.Conn().Exec(t.Context(), statement); err != nil {
 					t.Fatal(err)
@@ -120,7 +121,7 @@ func TestUpgradeWithData(t *testing.T) {
 	w.recompute("known")
 	for _, statement := range []string{
 		"TRUNCATE TABLE dossier_state", "TRUNCATE TABLE dossier_days", "TRUNCATE TABLE dossier_history", "TRUNCATE TABLE dossier_province_days", "TRUNCATE TABLE dossier_province_deadlines", "TRUNCATE TABLE dossier_deadlines",
-		"TRUNCATE TABLE dossier_agency_deadlines", "TRUNCATE TABLE dossier_savings", "INSERT INTO dossier_changes SELECT * FROM known_changes",
+		"TRUNCATE TABLE dossier_agency_deadlines", "TRUNCATE TABLE dossier_savings", "TRUNCATE TABLE dossier_service_days", "INSERT INTO dossier_changes SELECT * FROM known_changes",
 	} {
 		if err := w.db.Client.Conn().Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)

@@ -244,9 +244,12 @@ func (p *plan) spanSQL(b *builder, w window) []string {
 	return []string{p.table.time + " >= " + p.boundSQL(b, w.from), p.table.time + " < " + p.boundSQL(b, w.upper)}
 }
 
-// positionSQL finds the position rows by the primary key: their time is the zero of its type.
+// positionSQL finds the position rows by the primary key: their time is the zero of its type, and what stands before it is empty.
 func (p *plan) positionSQL() string {
-	if p.table.grain == day {
+	switch {
+	case p.table.key != "":
+		return p.table.columns[p.table.key] + " = '' AND " + p.table.time + " = toDate(0)"
+	case p.table.grain == day:
 		return p.table.time + " = toDate(0)"
 	}
 	return fmt.Sprintf("%s = toDateTime(0, %s)", p.table.time, zoneSQL)
@@ -291,7 +294,11 @@ func (p *plan) filterSQL(b *builder) string {
 	sql := ""
 	for _, dimension := range p.source.dimensionNames() {
 		if wanted := p.filters[dimension]; wanted != nil {
-			sql += fmt.Sprintf(" AND %s IN {%s:Array(String)}", p.table.groupedColumn(dimension, p.scheme), b.set("filter_"+dimension, wanted))
+			in := fmt.Sprintf("IN {%s:Array(String)}", b.set("filter_"+dimension, wanted))
+			sql += " AND " + p.table.groupedColumn(dimension, p.scheme) + " " + in
+			if dimension == p.table.key { // what is shown of a code is not in the primary key, the code is
+				sql += " AND " + p.table.columns[dimension] + " " + in
+			}
 		}
 	}
 	if p.provinces != nil {

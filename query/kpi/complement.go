@@ -45,6 +45,11 @@ func (e *Evaluator) conceal(ctx context.Context, p *plan, q *question, t *tallie
 	if !q.tellsApart() {
 		return nil
 	}
+	if p.table.key != "" { // what is hidden depends on no table that has fewer dimensions
+		whole := *p
+		whole.table = &p.source.tables[slices.IndexFunc(p.source.tables, func(t table) bool { return !t.narrow })]
+		p = &whole
+	}
 	key := "service"
 	if p.table.columns[key] == "" {
 		key = "kind"

@@ -57,6 +57,9 @@ type table struct {
 	seen string
 	// narrow: it is for what is asked most, and lacks dimensions that definitions over the source may name.
 	narrow bool
+	// key is the dimension that stands before the time in the primary key: the table is only for questions about given codes of it.
+	// Empty where the time stands first.
+	key string
 	// keepMonths is how long rows are kept; 0 is for ever.
 	keepMonths int
 	// columns are the dimensions: texts, or enumerations that have all codes of the source. A table with a province has the column

@@ -44,21 +44,17 @@ func (w window) holds(other window) bool {
 
 // timing places the question. latest is zero while the source has no events.
 func (q *question) timing(clock, latest time.Time) (*timing, error) {
-	tables := q.def.source.tables
-	if len(tables) == 0 {
+	if len(q.def.source.tables) == 0 {
 		return q.place(nil, clock, latest)
 	}
-	for tables[0].narrow && !q.def.within(&tables[0]) || tables[0].now && len(tables) > 1 && q.def.dated() && q.past() {
-		tables = tables[1:]
-	}
+	tables := q.tables()
 	if q.def.Kind == KindCumulative || q.def.Sensitive {
 		tables = tables[:1] // they count whole days, from long ago
 	}
 	var failure error
-	for i := range tables {
-		t := &tables[i]
+	for i, t := range tables {
 		if q.Compare == CompareElapsed && q.Period == PeriodToday {
-			t = &tables[len(tables)-1-i] // yesterday until the same minute
+			t = tables[len(tables)-1-i] // yesterday until the same minute
 		}
 		if failure = q.fits(t); failure != nil {
 			continue
@@ -70,6 +66,24 @@ func (q *question) timing(clock, latest time.Time) (*timing, error) {
 		failure = err
 	}
 	return nil, failure
+}
+
+// tables are those that can count what the definition counts, coarsest first. The last one of a source always can.
+func (q *question) tables() []*table {
+	var all []*table
+	for i := range q.def.source.tables {
+		t := &q.def.source.tables[i]
+		lacks := t.narrow && !q.def.within(t) || t.key != "" && !q.confined(t.key) || t.now && q.def.dated() && q.past()
+		if !lacks {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// confined says whether all facts of the question are of given codes of the dimension.
+func (q *question) confined(dimension string) bool {
+	return q.Filters[dimension] != nil || slices.ContainsFunc(q.def.about(), func(c condition) bool { return c.dimension == dimension && !c.not })
 }
 
 // past says whether the question is about how things stood at other moments than now.
