@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -151,7 +152,15 @@ func BenchmarkQuery(b *testing.B) {
 	if folder == "" {
 		folder = b.TempDir()
 	}
-	if _, err := os.Stat(filepath.Join(folder, "clickhouse")); err != nil {
+	whole := filepath.Join(folder, "events") // how many a finished year has
+	if text, err := os.ReadFile(whole); err == nil {
+		if n, err = strconv.Atoi(string(text)); err != nil {
+			b.Fatalf("%s: %v", whole, err)
+		}
+	} else {
+		if _, err := os.Stat(filepath.Join(folder, "clickhouse")); err == nil {
+			b.Fatalf("%s holds a year that was not finished: remove it", folder)
+		}
 		filled := b.Run("fill", func(b *testing.B) {
 			started := time.Now()
 			fillYear(b, startEngineIn(b, filepath.Join(folder, "clickhouse")), data, n)
@@ -160,11 +169,15 @@ func BenchmarkQuery(b *testing.B) {
 		if !filled {
 			b.FailNow()
 		}
+		if err := os.WriteFile(whole, []byte(strconv.Itoa(n)), 0o600); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.Setenv("IOC_HTTP_RATE_LIMIT", "1000000")
 	b.Setenv("IOC_HTTP_RATE_BURST", "1000000")
 	demo := startDemo(b, folder)
 	var report strings.Builder
+	fmt.Fprintf(&report, "%d events\n\n", n)
 	report.WriteString("| question | clients | p50, ms | p99, ms |\n| --- | --- | --- | --- |\n")
 	n = envInt(b, "TEST_BENCH_QUESTIONS", 10)
 	seconds := time.Duration(envInt(b, "TEST_BENCH_SECONDS", 5)) * time.Second

@@ -28,7 +28,7 @@ type comparison struct {
 func (c comparison) loose() bool { return c.target.dossiers() || c.target.records != "" }
 
 // positionRows is the condition on position rows. Those that count rebuilds are ours.
-const positionRows = "topic NOT IN ('', '" + warehouse.RebuildTopic + "', '" + warehouse.VoidAgainTopic + "')"
+const positionRows = "topic NOT IN ('', '" + warehouse.RebuildTopic + "', '" + warehouse.VoidAgainTopic + "', '" + warehouse.UnfilledTopic + "')"
 
 // positions says that position rows are compared.
 func (c comparison) positions() bool { return c.fills != nil }

@@ -22,6 +22,9 @@ const VoidTopic = "~void"
 const (
 	RebuildTopic   = "~rebuild"
 	VoidAgainTopic = "~void-again"
+	// UnfilledTopic is the topic of a row that a migration leaves in a rollup that it has made beside others that had counted:
+	// what they had is missing until the rollup is rebuilt.
+	UnfilledTopic = "~unfilled"
 )
 
 // RollupView is a materialized view that fills a rollup.

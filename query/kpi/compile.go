@@ -67,8 +67,8 @@ const zoneSQL = "'Asia/Ho_Chi_Minh'"
 
 // statement is the SQL, its parameters, and what its rows hold. Nothing that a user wrote is in the text.
 //
-// It sums by province besides, to tell which report. Sums of buckets, and of services with coefficients, may be many: ClickHouse sums
-// them up again, which takes it some milliseconds to plan.
+// It sums by province besides, to tell which report. Where these sums may be many, as those of buckets, agencies, or services with
+// coefficients, ClickHouse sums them up again, which takes it some milliseconds to plan.
 func (p *plan) statement() (string, []any, *layout) {
 	b := &builder{}
 	l := p.layout(b)
@@ -101,7 +101,7 @@ func (p *plan) statement() (string, []any, *layout) {
 	for i, about := range l.abouts {
 		b.inner("%s AS base%d", sumSQL("toInt64(n)", about), i)
 	}
-	l.nested = p.source.coefficients || p.bucket != 0 && l.province < 0
+	l.nested = p.source.coefficients || l.province < 0 && (p.bucket != 0 || slices.ContainsFunc(p.by, p.source.open))
 	groups := strings.Join(names, ", ")
 	parts := groups
 	if l.nested || l.province < 0 {

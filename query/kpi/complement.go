@@ -45,6 +45,7 @@ func (e *Evaluator) conceal(ctx context.Context, p *plan, q *question, t *tallie
 	if !q.tellsApart() {
 		return nil
 	}
+	counted := t.positions
 	if p.table.key != "" { // what is hidden depends on no table that has fewer dimensions
 		whole := *p
 		whole.table = &p.source.tables[slices.IndexFunc(p.source.tables, func(t table) bool { return !t.narrow })]
@@ -54,12 +55,16 @@ func (e *Evaluator) conceal(ctx context.Context, p *plan, q *question, t *tallie
 	if p.table.columns[key] == "" {
 		key = "kind"
 	}
-	hidden, err := e.hidden.of(p.concealment(t.positions), func() (concealed, error) {
+	hidden, err := e.hidden.of(p.concealment(counted), func() (hidden concealed, lasting bool, err error) {
+		if lasting, err = e.hasCounted(ctx, p, counted); err != nil {
+			return nil, false, err
+		}
 		small, err := e.hasSmall(ctx, p)
 		if err != nil || !small {
-			return nil, err
+			return nil, lasting, err
 		}
-		return e.complements(ctx, p, key)
+		hidden, err = e.complements(ctx, p, key)
+		return hidden, lasting, err
 	})
 	if err != nil || hidden == nil {
 		return err
@@ -72,9 +77,28 @@ func (e *Evaluator) conceal(ctx context.Context, p *plan, q *question, t *tallie
 // about it ask.
 func (p *plan) concealment(counted positions) string {
 	b := &builder{}
+	facts, parts := p.factSQL(b), p.partSQL(b)
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %s %q %v %q", counted.hash(), p.table.name, p.factSQL(b), p.partSQL(b), b.parameters, p.eligible)
+	fmt.Fprintf(h, "%s %s %s %q %v %q", counted.hash(), p.table.name, facts, parts, b.parameters, p.eligible)
 	return string(h.Sum(nil))
+}
+
+// hasCounted says whether the plan's table has come as far as the positions, which may be another's.
+func (e *Evaluator) hasCounted(ctx context.Context, p *plan, wanted positions) (bool, error) {
+	has := positions{}
+	sql := fmt.Sprintf("SELECT topic, partition, max(position) FROM %s WHERE topic != '' AND %s GROUP BY topic, partition", p.table.name, p.positionSQL())
+	err := e.query(ctx, sql, nil, func(rows driver.Rows) error {
+		at := position{family: p.source.family}
+		err := rows.Scan(&at.topic, &at.partition, &at.offset)
+		has = append(has, at)
+		return err
+	})
+	lacks := func(want position) bool {
+		return !strings.HasPrefix(want.topic, "~") && !slices.ContainsFunc(has, func(at position) bool {
+			return at.topic == want.topic && at.partition == want.partition && at.offset >= want.offset
+		})
+	}
+	return !slices.ContainsFunc(wanted, lacks), err
 }
 
 // maxConcealments bounds what is remembered of them.
@@ -87,17 +111,17 @@ type concealments struct {
 	known map[string]concealed
 }
 
-// of gives what is hidden, and finds it out if it is not remembered.
-func (c *concealments) of(key string, find func() (concealed, error)) (concealed, error) {
+// of gives what is hidden, and finds it out if it is not remembered. It is remembered where that lasts.
+func (c *concealments) of(key string, find func() (hidden concealed, lasting bool, err error)) (concealed, error) {
 	c.mu.Lock()
 	hidden, known := c.known[key]
 	c.mu.Unlock()
 	if known {
 		return hidden, nil
 	}
-	hidden, err := find()
-	if err != nil {
-		return nil, err
+	hidden, lasting, err := find()
+	if err != nil || !lasting {
+		return hidden, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,6 +130,13 @@ func (c *concealments) of(key string, find func() (concealed, error)) (concealed
 	}
 	c.known[key] = hidden
 	return hidden, nil
+}
+
+// forget forgets all.
+func (c *concealments) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known = nil
 }
 
 // hasSmall says whether the plan counts a small number of what is sensitive.

@@ -65,7 +65,7 @@ func TestSimulatedDataIsIllustrative(t *testing.T) {
 	agree(true)
 	// Sources that did not move are marked too, and only that changed of them.
 	key := Key{"dossiers_received", National, PeriodMonth}
-	if after.generations["dossier_days"] != after.Number {
+	if after.generations["dossier_days"] <= before.Number {
 		t.Error("answers of a source that did not move are still taken from the cache")
 	}
 	unmarked := *after.Values[key]

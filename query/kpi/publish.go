@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 )
 
 // National is the scope of a Key over all facts.
@@ -42,7 +41,8 @@ type item struct{ kpi, period string }
 // publishedSource is what the publication holds of one source.
 type publishedSource struct {
 	hash       string    // Of the positions that its values depend on, as the witnesses had them before.
-	behind     bool      // A value counts less than the witnesses showed.
+	counted    string    // The positions that its values were counted at.
+	behind     time.Time // Since when values count less than the witnesses show; zero where they do not.
 	latest     time.Time // Of the live source.
 	asOf       time.Time // The greatest.
 	clock      time.Time // When it was evaluated.
@@ -94,9 +94,6 @@ func (e *Evaluator) AddInterest(kpi, period string) (release func(), err error) 
 	}), nil
 }
 
-// tickStatements bounds how many sources a tick evaluates at once.
-const tickStatements = 2
-
 // What was asked for and is not published is published for askedFor, at most maxAsked of it, so that those who ask again and
 // again, as a wall does, are answered from the publication and cost no statement each.
 const (
@@ -142,7 +139,8 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	}
 }
 
-// tick evaluates the sources whose values may have changed and publishes if any did.
+// tick evaluates the sources whose values may have changed, one after the other, so that they leave a processor to ingestion, and
+// publishes each when it is evaluated: its values need not wait for others. The first publication has all.
 func (e *Evaluator) tick(ctx context.Context) error {
 	started := time.Now()
 	defer func() { e.metrics.tick.Observe(time.Since(started).Seconds()) }()
@@ -150,12 +148,8 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading positions: %w", err)
 	}
-	number := uint64(1)
-	if p := e.current.Load(); p != nil {
-		number = p.Number + 1
-	}
 	if now := minute.floor(e.deps.Now()); !now.Equal(e.marked) {
-		if e.marks, err = e.readMarks(ctx); err != nil {
+		if err = e.readMarks(ctx); err != nil {
 			return fmt.Errorf("looking for rebuilds: %w", err)
 		}
 		e.marked = now
@@ -163,56 +157,54 @@ func (e *Evaluator) tick(ctx context.Context) error {
 	e.mu.Lock()
 	maps.DeleteFunc(e.asked, func(_ item, at time.Time) bool { return e.deps.Now().Sub(at) > askedFor })
 	e.mu.Unlock()
-	current, failures := e.refresh(ctx, read, number)
-	if err := e.judge(ctx, number); err != nil {
-		return errors.Join(append(failures, fmt.Errorf("looking for simulated events: %w", err))...)
-	}
-	changed := false
-	e.mu.Lock()
-	for _, name := range current {
+	var failures []error
+	for _, name := range e.sourceNames {
+		switch changed, err := e.refresh(ctx, name, read); {
+		case err != nil:
+			failures = append(failures, fmt.Errorf("evaluating %s: %w", name, err))
+			continue
+		case changed && e.current.Load() != nil:
+			if err := e.publish(ctx); err != nil {
+				return errors.Join(append(failures, err)...)
+			}
+		}
+		e.mu.Lock()
 		e.seen[name] = sourceSeen{latest: e.published[name].latest, at: e.deps.Now()}
+		e.mu.Unlock()
 	}
-	for _, source := range e.published {
-		changed = changed || source.generation == number // also where the tick before could not publish it
-	}
-	e.mu.Unlock()
-	if changed {
-		e.publish(number)
-	}
-	return errors.Join(failures...)
+	return errors.Join(append(failures, e.publish(ctx))...)
 }
 
-// refresh evaluates the sources whose values may differ from those published, some at a time: while ClickHouse plans one statement it
-// has room for another. It gives the sources that are up to date, and what failed.
-func (e *Evaluator) refresh(ctx context.Context, read map[string]*reading, number uint64) (current []string, failures []error) {
-	fresh, failed := make([]*publishedSource, len(e.sourceNames)), make([]error, len(e.sourceNames))
-	var work errgroup.Group
-	work.SetLimit(tickStatements)
-	for i, name := range e.sourceNames {
-		items, known := e.items(name), e.published[name]
-		hash := e.reached(read, name, items)
-		if known != nil && !known.stale(hash, items, e.deps.Now()) {
-			continue
-		}
-		work.Go(func() error {
-			if fresh[i], failed[i] = e.evaluateSource(ctx, items, read); failed[i] == nil {
-				fresh[i].generation, fresh[i].hash = number, hash
-			}
-			return nil
-		})
+// refresh evaluates the source if its values may differ from those published, and says whether it has.
+func (e *Evaluator) refresh(ctx context.Context, name string, read map[string]*reading) (changed bool, err error) {
+	items, known := e.items(name), e.published[name]
+	hash := e.reached(read, name, items)
+	stale := known == nil || known.stale(hash, items, e.deps.Now())
+	if !stale && !known.lags(e.deps.Now()) {
+		return false, nil
 	}
-	_ = work.Wait() // no work returns an error
-	for i, name := range e.sourceNames {
-		switch {
-		case failed[i] != nil:
-			failures = append(failures, fmt.Errorf("evaluating %s: %w", name, failed[i]))
-			continue
-		case fresh[i] != nil:
-			e.published[name] = fresh[i]
-		}
-		current = append(current, name)
+	fresh, err := e.evaluateSource(ctx, items, read)
+	if err != nil {
+		return false, err
 	}
-	return current, failures
+	if known != nil && known.hash == hash && !known.behind.IsZero() && !fresh.behind.IsZero() {
+		fresh.behind = known.behind
+	}
+	if !stale && fresh.counted == known.counted {
+		known.behind = fresh.behind
+		return false, nil
+	}
+	fresh.generation, fresh.hash = e.next(), hash
+	e.published[name] = fresh
+	return true, nil
+}
+
+// next is the number of the next publication.
+func (e *Evaluator) next() uint64 {
+	if p := e.current.Load(); p != nil {
+		return p.Number + 1
+	}
+	return 1
 }
 
 // reached names the positions that the values of a source depend on: its own, and those of the sources besides; and the marks
@@ -234,7 +226,7 @@ func (e *Evaluator) reached(read map[string]*reading, source string, items []ite
 // stale says whether the source's values may differ from those published.
 func (p *publishedSource) stale(hash string, items []item, clock time.Time) bool {
 	switch {
-	case p.hash != hash, p.behind, !slices.Equal(p.items, items):
+	case p.hash != hash, !slices.Equal(p.items, items):
 		return true
 	case p.daily && !dayStart(clock).Equal(dayStart(p.clock)):
 		return true
@@ -243,6 +235,15 @@ func (p *publishedSource) stale(hash string, items []item, clock time.Time) bool
 	}
 	// The minute is the as_of of a source without events.
 	return p.latest.IsZero() && !minute.floor(clock).Equal(minute.floor(p.clock))
+}
+
+// maxLag is how long a table may take to show what its witness shows: longer than an insert. What it lacks then will not come, as in a
+// rebuilt table that knows nothing of the end of a partition that was given up.
+const maxLag = time.Minute
+
+// lags says whether tables are awaited that count less than their witnesses.
+func (p *publishedSource) lags(clock time.Time) bool {
+	return !p.behind.IsZero() && clock.Sub(p.behind) < maxLag
 }
 
 // items are the KPIs and periods to publish of a source, in order.
@@ -284,7 +285,10 @@ func (e *Evaluator) evaluateSource(ctx context.Context, items []item, read map[s
 	p := &publishedSource{items: items, values: map[Key]*Answer{}, rows: map[item][]Row{}, clock: e.deps.Now(), latest: all[0].latest}
 	for i, t := range all {
 		e.scopes(p, items[i], qs[i], t)
-		p.behind = p.behind || qs[i].behind(t, e.deps.Catalogue, read)
+		if qs[i].behind(t, e.deps.Catalogue, read) {
+			p.behind = p.clock
+		}
+		p.counted += t.positions.hash()
 		p.asOf = later(p.asOf, t.timing.asOf)
 		if p.daily = p.daily || qs[i].def.Sensitive; !qs[i].def.Sensitive {
 			p.clockBound = p.clockBound || t.timing.clockBound && !p.latest.IsZero() || qs[i].def.Kind == KindAge
@@ -307,8 +311,19 @@ func (e *Evaluator) scopes(p *publishedSource, it item, q *question, t *tallies)
 	}
 }
 
-// publish makes a publication of all sources and hands it out.
-func (e *Evaluator) publish(number uint64) {
+// publish makes a publication of all sources and hands it out, if any of them changed since the last one.
+func (e *Evaluator) publish(ctx context.Context) error {
+	number := e.next()
+	if err := e.judge(ctx, number); err != nil {
+		return fmt.Errorf("looking for simulated events: %w", err)
+	}
+	changed := false
+	for _, source := range e.published {
+		changed = changed || source.generation == number
+	}
+	if !changed {
+		return nil
+	}
 	p := &Publication{Number: number, At: e.deps.Now(), Values: map[Key]*Answer{}, rows: map[item][]Row{}, generations: map[string]uint64{}}
 	for name, source := range e.published {
 		maps.Copy(p.Values, source.values)
@@ -331,6 +346,7 @@ func (e *Evaluator) publish(number uint64) {
 		}
 		ch <- p // has room: only this goroutine sends, under the lock
 	}
+	return nil
 }
 
 // value is the value of a key; nil where there is none, or no publication.

@@ -65,6 +65,7 @@ func (w *world) asked(q Query) *timing {
 // TestQuestionsAboutServicesHaveTheirTable: what is about given services only is asked of the rollup that has the service first.
 func TestQuestionsAboutServicesHaveTheirTable(t *testing.T) {
 	w := newWorld(t, local(t, "2026-11-21T10:00"))
+	w.tick()
 	service := func(codes ...string) map[string][]string { return map[string][]string{"service": codes} }
 	for _, tt := range []struct {
 		query Query
@@ -102,6 +103,7 @@ func (w *world) withoutServiceTable() {
 func TestServicesCountAlike(t *testing.T) {
 	w := newWorld(t, local(t, "2026-11-21T10:00"))
 	enrolments(w, 7)
+	w.tick()
 	questions := []Query{
 		{KPI: "exam_online_registration_rate", By: []string{"province"}}, {KPI: "exam_online_registration_rate", By: []string{"province"}, Scheme: SchemeGSO63, Period: PeriodYTD},
 		{KPI: "exam_online_registration_rate", Period: PeriodMonth, Compare: ComparePrevious}, {KPI: "exam_online_registration_rate", Grain: "month"},
@@ -164,6 +166,7 @@ func TestServicesAreReadByTheKey(t *testing.T) {
 	w.exec(`INSERT INTO dossier_service_days (day, service_id, province, province63, channel, portal, n)
 		SELECT toDate('2026-11-20') - intDiv(number, 1000), concat('DA06-', leftPad(toString(number % 25), 2, '0')), toString(10 + number % 34), 'x', 2, 2, 1 FROM numbers(400000)`,
 		at("dossier_service_days", "dossier", 100), "OPTIMIZE TABLE dossier_service_days FINAL")
+	w.tick()
 	var qs []*question
 	for _, id := range aboutServices {
 		q, err := w.e.deps.Catalogue.check(Query{KPI: id, By: []string{"province"}, Scope: national})
@@ -191,5 +194,22 @@ func TestServicesAreReadByTheKey(t *testing.T) {
 		if table != "dossier_service_days" || rows > 400000/25*2+5*1024 {
 			t.Errorf("%d rows of %s would be read for %s:\n%s", rows, table, together[0].KPI, strings.TrimSpace(sql))
 		}
+	}
+}
+
+// TestUnfilledTableIsNotAsked: until it is rebuilt, a rollup that was made beside others that had counted is not asked.
+func TestUnfilledTableIsNotAsked(t *testing.T) {
+	w := newWorld(t, local(t, "2026-11-21T10:00:30"))
+	w.load(ev("dossier.status", "subject=a time=2026-11-20T08:00 status=2 channel=online province=79 service=DA06-21"))
+	w.exec("TRUNCATE TABLE dossier_service_days", "INSERT INTO dossier_service_days (topic, position) SELECT '~unfilled', 1 FROM dossier_days LIMIT 1")
+	exam := Key{aboutServices[0], National, PeriodAll}
+	if a := w.tick().Values[exam]; float(a.Value) != "1" || *a.Denominator != 1 {
+		t.Errorf("without the rebuild the exam has %s of %d", float(a.Value), *a.Denominator)
+	}
+	w.exec("INSERT INTO dossier_service_days (day, service_id, province, province63, channel, n) VALUES ('2026-11-20', 'DA06-21', '79', '79', 'online', 7)",
+		at("dossier_service_days", "~rebuild", 1))
+	w.set(local(t, "2026-11-21T10:01:00"))
+	if a := w.tick().Values[exam]; *a.Denominator != 7 {
+		t.Errorf("after the rebuild the exam has %d", *a.Denominator)
 	}
 }

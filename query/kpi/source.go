@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // source is a family of facts that KPIs are defined over, and the tables that hold it. A definition can name only what
@@ -60,6 +61,8 @@ type table struct {
 	// key is the dimension that stands before the time in the primary key: the table is only for questions about given codes of it.
 	// Empty where the time stands first.
 	key string
+	// whole: such a table holds what was counted before it was made. It does not until the evaluator has seen it.
+	whole *atomic.Bool
 	// keepMonths is how long rows are kept; 0 is for ever.
 	keepMonths int
 	// columns are the dimensions: texts, or enumerations that have all codes of the source. A table with a province has the column
@@ -129,6 +132,11 @@ func (s *source) dimensionNames() []string {
 // derived says whether codes of the dimension are told by another source than the rows: it can stand in conditions only.
 func (s *source) derived(dimension string) bool {
 	return slices.Contains(useCodes, dimension) || dimension == eligibleCodes && s.form == rollup
+}
+
+// open says whether a dimension may have any number of codes.
+func (s *source) open(dimension string) bool {
+	return s.codes[dimension] == nil && dimension != "service"
 }
 
 func (s *source) measureNames() string {

@@ -1,6 +1,9 @@
 package kpi
 
-import "maps"
+import (
+	"maps"
+	"sync/atomic"
+)
 
 const (
 	levelCodes     = "level"
@@ -32,7 +35,7 @@ func sources() []*source {
 			name: "dossier_days", form: rollup, family: "dossier_events", coverage: "provinces",
 			tables: []table{
 				{name: "dossier_province_days", time: "day", grain: day, now: true, narrow: true, columns: with(place, "channel", "channel")},
-				{name: "dossier_service_days", time: "day", grain: day, now: true, narrow: true, key: "service", columns: with(dossier, "channel", "channel", "portal", "portal")},
+				{name: "dossier_service_days", time: "day", grain: day, now: true, narrow: true, key: "service", whole: new(atomic.Bool), columns: with(dossier, "channel", "channel", "portal", "portal")},
 				{name: "dossier_days", time: "day", grain: day, now: true, columns: cohort},
 				{name: "dossier_history", time: "day", grain: day, seen: "seen", columns: with(cohort, "agency", "agency_code")},
 			},

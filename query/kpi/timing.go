@@ -73,7 +73,7 @@ func (q *question) tables() []*table {
 	var all []*table
 	for i := range q.def.source.tables {
 		t := &q.def.source.tables[i]
-		lacks := t.narrow && !q.def.within(t) || t.key != "" && !q.confined(t.key) || t.now && q.def.dated() && q.past()
+		lacks := t.narrow && !q.def.within(t) || t.key != "" && (!t.whole.Load() || !q.confined(t.key)) || t.now && q.def.dated() && q.past()
 		if !lacks {
 			all = append(all, t)
 		}

@@ -3,6 +3,7 @@ package kpi
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -133,24 +134,40 @@ func (q *question) behind(t *tallies, cat *Catalogue, read map[string]*reading) 
 	return false
 }
 
-// readMarks names, by source, what voids and rebuilds have left in its tables.
-func (e *Evaluator) readMarks(ctx context.Context) (map[string]string, error) {
+// readMarks finds out, by source, what voids and rebuilds have left in its tables, and which of these hold what was before them.
+func (e *Evaluator) readMarks(ctx context.Context) error {
 	var parts []string
+	keyed := map[string]*table{}
 	for _, name := range e.sourceNames {
 		src := e.deps.Catalogue.sources[name]
 		for i := range src.tables {
-			p := plan{table: &src.tables[i]}
-			parts = append(parts, fmt.Sprintf("SELECT '%s' AS name, '%s ' || topic AS mark, max(position) AS position FROM %[2]s WHERE startsWith(topic, '~') AND %s GROUP BY mark",
-				name, src.tables[i].name, p.positionSQL()))
+			t := &src.tables[i]
+			if t.key != "" {
+				keyed[t.name] = t
+			}
+			p := plan{table: t}
+			parts = append(parts, fmt.Sprintf("SELECT '%s' AS name, '%s' AS rollup, topic, max(position) AS position FROM %[2]s WHERE startsWith(topic, '~') AND %s GROUP BY topic",
+				name, t.name, p.positionSQL()))
 		}
 	}
-	marks := map[string]string{}
-	err := e.query(ctx, "SELECT name, mark, position FROM ("+strings.Join(parts, "\nUNION ALL ")+") ORDER BY name, mark", nil, func(rows driver.Rows) error {
-		var name, mark string
+	marks, found := map[string]string{}, map[string]bool{}
+	err := e.query(ctx, "SELECT name, rollup, topic, position FROM ("+strings.Join(parts, "\nUNION ALL ")+") ORDER BY name, rollup, topic", nil, func(rows driver.Rows) error {
+		var name, rollup, topic string
 		var position uint64
-		err := rows.Scan(&name, &mark, &position)
-		marks[name] += fmt.Sprintf("%s %d\n", mark, position)
+		err := rows.Scan(&name, &rollup, &topic, &position)
+		marks[name] += fmt.Sprintf("%s %s %d\n", rollup, topic, position)
+		found[rollup+topic] = true
 		return err
 	})
-	return marks, err
+	if err != nil {
+		return err
+	}
+	for name, t := range keyed {
+		t.whole.Store(!found[name+warehouse.UnfilledTopic] || found[name+warehouse.RebuildTopic])
+	}
+	if !maps.Equal(marks, e.marks) {
+		e.hidden.forget()
+	}
+	e.marks = marks
+	return nil
 }

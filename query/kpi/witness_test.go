@@ -47,6 +47,41 @@ func TestTablesBehindTheirWitness(t *testing.T) {
 	}
 }
 
+// TestTableThatStaysBehindItsWitness: what a table never comes to is awaited for a minute, without a publication, and then no more.
+func TestTableThatStaysBehindItsWitness(t *testing.T) {
+	conn := &breakable{}
+	w := newWorld(t, local(t, "2026-11-21T10:00:30"), func(_ *Config, deps *Deps) {
+		conn.Conn = deps.Conn
+		deps.Conn = conn
+	})
+	w.load(ev("dossier.status", "subject=a time=2026-11-20T08:00 status=2 province=79 service=DA06-03"))
+	received := Key{"dossiers_received", National, PeriodMonth}
+	var first *Answer
+	statements := func() int32 {
+		before := conn.asked.Load()
+		if a := w.tick().Values[received]; first != nil && a != first {
+			t.Errorf("%+v was published, though nothing moved", a)
+		}
+		return conn.asked.Load() - before
+	}
+	statements()
+	quiet := statements()
+	w.exec(at("dossier_province_days", "dossier@1", 100)) // of a log that was given up
+	first = w.tick().Values[received]
+	if n := statements(); n <= quiet {
+		t.Errorf("what is behind is not awaited: a tick takes %d statements, a quiet one %d", n, quiet)
+	}
+	w.set(local(t, "2026-11-21T10:01:31"))
+	statements() // looks for marks, and at sources of which there is nothing but the minute
+	if n := statements(); n != quiet {
+		t.Errorf("what does not come is still awaited: a tick takes %d statements, a quiet one %d", n, quiet)
+	}
+	w.exec(at("dossier_province_days", "dossier@1", 101))
+	if again := w.tick().Values[received]; again == first || again.Revision == first.Revision {
+		t.Errorf("the witness moved, and published is %+v", again)
+	}
+}
+
 // TestRebuiltTableIsPublished: a rebuild changes one table, and its mark is found within a minute.
 func TestRebuiltTableIsPublished(t *testing.T) {
 	w := newWorld(t, local(t, "2026-11-21T10:00:30"))

@@ -1,8 +1,8 @@
 -- What is asked of single services goes back to the first day: KPIs about one service over the period all. In dossier_days the rows
 -- of a service lie in every granule, so that each such question reads all years. Here the service comes first in the key: a
 -- question reads the granules of its service, and finds the position rows, which have no service and no day, in the first ones.
--- Nothing is copied from dossier_days, as a range that is repeated would be counted once more: what was there before this migration is
--- counted by `ioc verify --rebuild dossier_service_days`, and until then the numbers of single services lack it.
+-- Nothing is copied from dossier_days, as a range that is repeated would be counted once more: where that has anything, a row says that
+-- it is missing here, and questions go to dossier_days as before until `ioc verify --rebuild dossier_service_days` has added it.
 -- Like 0018 this wants ingestion at rest.
 
 CREATE TABLE IF NOT EXISTS dossier_service_days
@@ -50,3 +50,5 @@ SELECT accepted_on AS day, service_id, province, province63, channel, portal, to
 FROM dossier_changes
 WHERE seen != toDate(0) OR topic != '' AND sign = 0
 GROUP BY day, service_id, province, province63, channel, portal, topic, partition;
+
+INSERT INTO dossier_service_days (topic, position) SELECT '~unfilled', 1 FROM dossier_days LIMIT 1;
