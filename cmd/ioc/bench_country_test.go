@@ -168,10 +168,11 @@ func (y *benchYear) multiply(events int) {
 	copies := int(math.Ceil(wanted))
 	taken := fmt.Sprintf("cityHash64(event_id) %% 10000 < %d", int(wanted/float64(copies)*10000))
 	// The week is crossed with the weeks of the year, and the facts that are counted with their copies. Each week is a statement of
-	// its own, so that none takes longer than the driver waits.
+	// its own, so that none takes longer than the driver waits. What is still to come is left out before it is moved: afterwards
+	// occurred_at is another.
 	const moved = `INSERT INTO %[1]s SELECT * EXCEPT (w) REPLACE (occurred_at - INTERVAL 7 * intDiv(w, %[2]d) DAY AS occurred_at, record_time - INTERVAL 7 * intDiv(w, %[2]d) DAY AS record_time,
 			now64(3) AS received_at, concat(subject, '-', toString(w)) AS subject, concat(event_id, '-', toString(w)) AS event_id, offset * %[3]d + w AS offset%[4]s)
-		FROM (SELECT *, arrayJoin(range(%[6]d, %[7]d)) AS w FROM week.%[1]s WHERE %[5]s) WHERE occurred_at - INTERVAL 7 * intDiv(w, %[2]d) DAY <= now64(3)`
+		FROM (SELECT * FROM (SELECT *, arrayJoin(range(%[6]d, %[7]d)) AS w FROM week.%[1]s WHERE %[5]s) WHERE occurred_at - INTERVAL 7 * intDiv(w, %[2]d) DAY <= now64(3))`
 	for w := range yearWeeks {
 		y.exec(moved, "dossier_events", 1, yearWeeks, ", registered_on - 7 * w AS registered_on, if(due_at > 0, due_at - INTERVAL 7 * w DAY, due_at) AS due_at", "registered_on < "+y.date(7), w, w+1)
 		for _, table := range counted {
