@@ -65,29 +65,32 @@ func boardQuestion(tb testing.TB) []byte {
 	return text
 }
 
-// questions are the kinds. Each question of a kind but the board is another one, so that no answer is remembered or published:
-// each costs a statement.
-func questions(tb testing.TB) []asked {
+// questions are the kinds. Each of some hundred questions of a kind but the board is another one, so that no answer is remembered or
+// published: each costs a statement.
+func questions(tb testing.TB, data *reference.Data) []asked {
 	tb.Helper()
 	day := func(ago int) string {
 		return time.Now().In(reference.TimeZone()).AddDate(0, 0, -ago).Format(time.DateOnly)
 	}
 	service := func(i int) string { return fmt.Sprintf("DA06-%02d", 1+i%21) }
-	province := func(i int) string {
-		return []string{"01", "79", "48", "31", "92", "19", "38", "40", "68", "75"}[i/21%10]
+	provinces := data.Provinces34()
+	year := func(kpi string) func(int) string {
+		return func(i int) string {
+			return "/" + kpi + "?by=province&from=" + day(364-i%300) + "&to=" + day(-1+i/300)
+		}
 	}
 	return []asked{
 		{name: "board, published", path: func(int) string { return "/query" }, body: boardQuestion(tb)},
 		{name: "today, one province and service", path: func(i int) string {
-			return "/online_dossier_rate?period=today&province=" + province(i) + "&service=" + service(i)
+			return "/online_dossier_rate?period=today&province=" + provinces[i/21%len(provinces)].Code + "&service=" + service(i)
 		}},
-		{name: "month, one service, by province", path: func(i int) string { return "/on_time_rate?period=month&by=province&service=" + service(i) }},
-		{name: "a year, by province, online", path: func(i int) string {
-			return "/online_dossier_rate?by=province&from=" + day(364-i%300) + "&to=" + day(-1)
+		{name: "30 days, one service, by province", path: func(i int) string {
+			return "/on_time_rate?by=province&from=" + day(29+i/21) + "&to=" + day(-1+i/21) + "&service=" + service(i)
 		}},
-		{name: "a year, by province, on time", path: func(i int) string { return "/on_time_rate?by=province&from=" + day(364-i%300) + "&to=" + day(-1) }},
-		{name: "a year, by province, savings", path: func(i int) string { return "/savings_vnd_year?by=province&from=" + day(364-i%300) + "&to=" + day(-1) }},
-		{name: "a year, by province, authentications", path: func(i int) string { return "/auth_transactions?by=province&from=" + day(364-i%300) + "&to=" + day(-1) }},
+		{name: "a year, by province, online", path: year("online_dossier_rate")},
+		{name: "a year, by province, on time", path: year("on_time_rate")},
+		{name: "a year, by province, savings", path: year("savings_vnd_year")},
+		{name: "a year, by province, authentications", path: year("auth_transactions")},
 	}
 }
 
@@ -187,7 +190,7 @@ func BenchmarkQuery(b *testing.B) {
 		took := a.ask(b, demo.addresses["KPIs"], clients, n*clients, &number)
 		fmt.Fprintf(&report, "| %s%s | %d | %.1f | %.1f |\n", a.name, while, clients, milliseconds(took, 50), milliseconds(took, 99))
 	}
-	all := questions(b)
+	all := questions(b, data)
 	for _, a := range all {
 		measure(a, "", 1)
 		measure(a, "", 16)
