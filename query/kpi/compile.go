@@ -104,7 +104,7 @@ func (p *plan) statement() (string, []any, *layout) {
 	l.nested = p.source.coefficients || l.province < 0 && (p.bucket != 0 || slices.ContainsFunc(p.by, p.source.open))
 	groups := strings.Join(names, ", ")
 	parts := groups
-	if l.nested || l.province < 0 {
+	if l.province < 0 {
 		b.inner("province AS area")
 		parts += ", area"
 	}
@@ -125,6 +125,10 @@ func (p *plan) statement() (string, []any, *layout) {
 // nest says how the sums by province, and by service, are summed up, and what is defined for that.
 func (p *plan) nest(b *builder, l *layout) (with, sums string) {
 	var all []string
+	area := "area"
+	if l.province >= 0 {
+		area = fmt.Sprintf("d%d", l.province)
+	}
 	for i, sum := range l.sums {
 		weight := ""
 		if sum.weighed {
@@ -136,7 +140,7 @@ func (p *plan) nest(b *builder, l *layout) (with, sums string) {
 		all = append(all, fmt.Sprintf("sum(base%d)", i))
 	}
 	for i := range l.abouts {
-		all = append(all, fmt.Sprintf("groupUniqArrayIf(toString(area), area != '' AND base%d > 0)", i))
+		all = append(all, fmt.Sprintf("groupUniqArrayIf(toString(%s), %[1]s != '' AND base%d > 0)", area, i))
 		if p.source.coefficients {
 			all = append(all, fmt.Sprintf("groupUniqArrayIf(toString(service), base%d > 0 AND without_coefficient)", i))
 		}
