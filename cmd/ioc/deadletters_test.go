@@ -127,15 +127,22 @@ func TestAuditIsAlwaysOn(t *testing.T) {
 	}
 }
 
-// rejected waits until so many records were rejected.
-func (w *lettersWorld) rejected(n uint64) {
+// rejected waits until so many records were rejected, and the offset behind them is committed: by then the dead-letter topic has
+// their payloads.
+func (w *lettersWorld) rejected(n int64) {
 	w.Helper()
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(w.broker), Transport: transport}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		var got uint64
-		if err := w.db.Client.Conn().QueryRow(w.Context(), "SELECT count() FROM dead_letters").Scan(&got); err == nil && got == n {
+		err := w.db.Client.Conn().QueryRow(w.Context(), "SELECT count() FROM dead_letters").Scan(&got)
+		committed, fetchErr := client.OffsetFetch(w.Context(), &kafka.OffsetFetchRequest{GroupID: ingest.DefaultConfig().Group, Topics: map[string][]int{"auth": {0}}})
+		if err == nil && fetchErr == nil && got == uint64(n) && committed.Topics["auth"][0].CommittedOffset == n {
 			return
-		} else if time.Now().After(deadline) {
-			w.Fatalf("%d records were rejected (%v), want %d", got, err, n)
+		}
+		if time.Now().After(deadline) {
+			w.Fatalf("%d records were rejected (%v), want %d, all of them committed: %+v %v", got, err, n, committed, fetchErr)
 		}
 	}
 }
