@@ -11,6 +11,7 @@ func fill(b *testing.B, w *world) {
 	for _, sql := range []string{
 		`INSERT INTO dossier_days (day, province, province63, service_id, channel, topic, partition, n, position, latest) SELECT toDate('2026-11-21') - intDiv(number, 4725) AS day, toString(10 + number % 63 % 34) AS province, toString(10 + number % 63) AS province63,
 			concat('DA06-', leftPad(toString(1 + intDiv(number, 63) % 25), 2, '0')) AS service_id, 1 + intDiv(number, 1575) % 3 AS channel, '', 0, 18, 0, 0 FROM numbers(365 * 4725)`,
+		`INSERT INTO dossier_service_days (day, province, province63, service_id, channel, n) SELECT day, province, province63, service_id, channel, sum(d.n) FROM dossier_days AS d GROUP BY day, province, province63, service_id, channel`,
 		// Of each day 1 in 20 dossiers has a moment of its own at which it became late, and those of the last week are open.
 		`INSERT INTO dossier_deadlines (day, province, province63, service_id, overdue_at, topic, partition, n, position, latest) SELECT toDate('2026-11-21') - intDiv(number, 5775) AS day, toString(10 + number % 63 % 34) AS province, toString(10 + number % 63) AS province63,
 			concat('DA06-', leftPad(toString(1 + intDiv(number, 63) % 25), 2, '0')) AS service_id,
