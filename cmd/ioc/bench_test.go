@@ -56,15 +56,23 @@ func pipelineEvents(tb testing.TB) int {
 // group membership, validation, duplicates, all rollups and dossier state, exactly once. It reports events/s
 // and processor seconds per million events of the ingest process and of the engine. It ends when the last offset is committed:
 // then dossiers and rollups count everything. The events are those of minutes, as when
-// ingestion was away, or of a year, as when history is loaded: there nearly every dossier is another one, of another day.
+// ingestion was away, or of a year, as when history is loaded: there nearly every dossier is another one, of another day. The
+// third has nothing but events of dossiers, which cost most.
 func BenchmarkPipeline(b *testing.B) {
 	n := pipelineEvents(b)
-	b.Run("minutes", func(b *testing.B) { benchmarkPipeline(b, n, time.Now().Add(-time.Hour), 5000) })
+	b.Run("minutes", func(b *testing.B) { benchmarkPipeline(b, n, time.Now().Add(-time.Hour), 5000, every) })
 	year := 365 * 24 * time.Hour
-	b.Run("year", func(b *testing.B) { benchmarkPipeline(b, n, time.Now().Add(-year), float64(n)/year.Seconds()) })
+	b.Run("year", func(b *testing.B) { benchmarkPipeline(b, n, time.Now().Add(-year), float64(n)/year.Seconds(), every) })
+	b.Run("dossiers", func(b *testing.B) {
+		// One of eleven simulated events is a dossier's, at such rates.
+		benchmarkPipeline(b, n, time.Now().Add(-year), 11*float64(n)/year.Seconds(), func(m *produce.Message) bool { return m.Topic == produce.TopicDossier })
+	})
 }
 
-func benchmarkPipeline(b *testing.B, n int, start time.Time, rate float64) {
+// every admits all events.
+func every(*produce.Message) bool { return true }
+
+func benchmarkPipeline(b *testing.B, n int, start time.Time, rate float64, admits func(*produce.Message) bool) {
 	data, err := reference.Load(reference.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -73,7 +81,7 @@ func benchmarkPipeline(b *testing.B, n int, start time.Time, rate float64) {
 		b.StopTimer()
 		db := enginetest.Start(b)
 		broker := brokertest.Start(b, chaosTopics)
-		fill(b, broker, data, n, start, rate)
+		fill(b, broker, data, n, start, rate, admits)
 		cmd := ingestCommand(db, broker)
 		cfg := defaultConfig()
 		cfg.Kafka.Brokers = []string{broker}
@@ -119,8 +127,8 @@ func ingestCommand(db *enginetest.DB, broker string) *exec.Cmd {
 	return cmd
 }
 
-// fill produces n simulated events from a moment on, at a rate a second.
-func fill(b *testing.B, broker string, data *reference.Data, n int, start time.Time, rate float64) {
+// fill produces n simulated events that admits admits, from a moment on, made at a rate a second.
+func fill(b *testing.B, broker string, data *reference.Data, n int, start time.Time, rate float64, admits func(*produce.Message) bool) {
 	b.Helper()
 	kafka := newProducer(b, broker)
 	generator, err := simulate.NewGenerator(simulate.Config{Rate: rate, Seed: 1, Start: start}, data)
@@ -129,9 +137,10 @@ func fill(b *testing.B, broker string, data *reference.Data, n int, start time.T
 	}
 	for n > 0 {
 		messages := make([]produce.Message, 0, 10_000)
-		for range min(n, cap(messages)) {
-			_, event := generator.Next(nil)
-			messages = append(messages, event.Message)
+		for len(messages) < min(n, cap(messages)) {
+			if _, event := generator.Next(nil); admits(&event.Message) {
+				messages = append(messages, event.Message)
+			}
 		}
 		n -= len(messages)
 		if err := kafka.Write(b.Context(), messages); err != nil {
