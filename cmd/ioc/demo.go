@@ -22,8 +22,9 @@ import (
 	"ioc.local/testdata"
 )
 
-// demoPartitions is small: each partition costs inserts of its own, and the demo has one machine.
-const demoPartitions = 2
+// demoPartitions is small: each partition costs inserts of its own, and the demo has one machine. From an event to the feed it
+// is 2.3 to 2.6 s with two partitions and 1.5 s with one, at 200 dossier events/s (docs/explanation/performance.md).
+const demoPartitions = 1
 
 func newDemo() *cobra.Command {
 	var noSimulate bool

@@ -65,7 +65,7 @@ type Topic struct {
 	// Name is the name of the topic.
 	Name string
 	// Partitions is the number of partitions, at least 1. A topic that has fewer
-	// from an earlier run gets more; one that has more is an error.
+	// from an earlier run gets more; one that has more keeps them.
 	Partitions int
 	// Retention is how long its records are kept, by their timestamps; 0 is for
 	// ever. It is for topics that producers outside do not write to.
