@@ -48,6 +48,8 @@ type Deps struct {
 	// Note is told what an operator should know although nothing is wrong, as who has paused what; empty takes it back. It
 	// may be nil.
 	Note func(string)
+	// Landed is called when a range is in ClickHouse, rollups included. It must not block. It may be nil.
+	Landed func()
 }
 
 // Ingester reads the topics of one consumer group, as one member of it, into ClickHouse.
@@ -120,7 +122,7 @@ func (i *Ingester) consume(ctx context.Context) error {
 	defer letters.close()
 	write := &writer{
 		store: i.store, calendar: i.deps.Calendar, timeout: i.cfg.InsertTimeout, trust: i.trust, settle: i.settle,
-		slots: semaphore.NewWeighted(maxInserts), now: i.now, metrics: i.metrics, logger: i.deps.Logger,
+		slots: semaphore.NewWeighted(maxInserts), now: i.now, metrics: i.metrics, logger: i.deps.Logger, told: i.deps.Landed,
 	}
 	dialer := i.deps.Cluster.Dialer(clientID)
 	registry := i.deps.NewDecoder().Registry()

@@ -291,6 +291,9 @@ func (p *partition) deliver(ctx context.Context, at *start, c *cut) error {
 	if err := p.writer.write(ctx, c, own, report); err != nil {
 		return err
 	}
+	if p.writer.told != nil {
+		p.writer.told()
+	}
 	return p.letters.send(ctx, c.incarnation, p.id, c.batch.Rejections(), report)
 }
 

@@ -34,6 +34,8 @@ type writer struct {
 	slots   *semaphore.Weighted
 	metrics *metrics
 	logger  *zap.Logger
+	// told is called for each range that is in, unless it is nil.
+	told func()
 }
 
 // write inserts all blocks of a range, then brings the dossiers that it touched up to date. It retries

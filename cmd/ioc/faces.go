@@ -15,15 +15,16 @@ import (
 	"ioc.local/stream"
 )
 
-// startFaces starts what people and programs see: KPIs, the API with SQL, the feed and the wall.
-func (p *process) startFaces(r roles, ingester *ingest.Ingester) error {
+// startFaces starts what people and programs see: KPIs, the API with SQL, the feed and the wall. landed has an element when
+// ingestion of this process has brought something.
+func (p *process) startFaces(r roles, ingester *ingest.Ingester, landed <-chan struct{}) error {
 	catalogue, err := kpi.Load(p.cfg.KPI.Dir)
 	if err != nil {
 		return fmt.Errorf("loading the KPI catalogue: %w", err)
 	}
 	evaluator, err := kpi.New(kpi.DefaultConfig(), kpi.Deps{
 		Conn: p.client.Conn(), Catalogue: catalogue, Coefficients: p.data.Coefficients(), Calendar: p.data.Calendar(), Registry: p.registry,
-		Logger: p.logger.Named("kpi"), Health: report(p.health.Probe("kpi")),
+		Logger: p.logger.Named("kpi"), Health: report(p.health.Probe("kpi")), Landed: landed,
 	})
 	if err != nil {
 		return err

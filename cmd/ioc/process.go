@@ -107,6 +107,7 @@ func (p *process) patiently(ctx context.Context, attempt func() error) error {
 // startRoles starts the parts: the faces first, so that they stop last and the final state is seen.
 func (p *process) startRoles(r roles) error {
 	var ingester *ingest.Ingester
+	landed := make(chan struct{}, 1)
 	if r.ingest {
 		probe := p.health.Probe("ingest")
 		hash := event.NewIdentityHash()
@@ -119,6 +120,12 @@ func (p *process) startRoles(r roles) error {
 			NewDecoder: func() *event.Decoder { return event.NewDecoder(p.data, event.Options{Identity: hash}) },
 			Report:     report(probe),
 			Note:       func(text string) { p.health.NoteAbout("ingest", text) },
+			Landed: func() {
+				select {
+				case landed <- struct{}{}:
+				default: // one is enough
+				}
+			},
 		})
 		if err != nil {
 			return err
@@ -128,7 +135,7 @@ func (p *process) startRoles(r roles) error {
 		return fmt.Errorf("registering the metrics of ClickHouse's disks: %w", err)
 	}
 	if r.query || r.stream {
-		if err := p.startFaces(r, ingester); err != nil {
+		if err := p.startFaces(r, ingester, landed); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,9 @@ type Deps struct {
 	Health func(error)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Landed has an element when events have landed in the warehouse that no tick may have seen. It spares what ingestion of
+	// the same process brings half a tick; nil where that is elsewhere.
+	Landed <-chan struct{}
 }
 
 // Evaluator answers questions and publishes the current values at each tick. Its methods may be called from any

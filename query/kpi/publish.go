@@ -119,6 +119,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	failing := false
 	for {
+		started := time.Now()
 		err := e.tick(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -131,12 +132,30 @@ func (e *Evaluator) Run(ctx context.Context) error {
 			e.deps.Logger.Info("KPI values are current again")
 		}
 		failing = err != nil
-		select {
-		case <-ctx.Done():
+		if !e.wait(ctx, ticker, time.Since(started)) {
 			return nil
-		case <-ticker.C:
 		}
 	}
+}
+
+// wait returns when the next tick is due: when the ticker says so, or when events have landed, but then it first leaves the
+// warehouse to ingestion for as long as the last tick took. It reports false when ctx ends.
+func (e *Evaluator) wait(ctx context.Context, ticker *time.Ticker, took time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-ticker.C:
+		return true
+	case <-time.After(took):
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-ticker.C:
+	case <-e.deps.Landed:
+		ticker.Reset(e.cfg.Tick)
+	}
+	return true
 }
 
 // tick evaluates the sources whose values may have changed, one after the other, so that they leave a processor to ingestion, and
