@@ -356,7 +356,6 @@ func TestEngineSettingsAreInForce(t *testing.T) {
 	for query, want := range map[string]string{
 		"SELECT value FROM system.server_settings WHERE name = 'background_pool_size'":                        "2",
 		"SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'":                     fmt.Sprint(1 << 30),
-		"SELECT value FROM system.merge_tree_settings WHERE name = 'fsync_after_insert'":                      "1",
 		"SELECT value FROM system.settings WHERE name = 'async_insert'":                                       "0",
 		"SELECT value FROM system.settings WHERE name = 'deduplicate_blocks_in_dependent_materialized_views'": "1",
 		"SELECT timezone()": "Asia/Ho_Chi_Minh",
