@@ -141,6 +141,9 @@ func (e *Evaluator) Run(ctx context.Context) error {
 // wait returns when the next tick is due: when the ticker says so, or when events have landed, but then it first leaves the
 // warehouse to ingestion for as long as the last tick took. It reports false when ctx ends.
 func (e *Evaluator) wait(ctx context.Context, ticker *time.Ticker, took time.Duration) bool {
+	if e.deps.Landed != nil {
+		ticker.Reset(e.cfg.Tick) // it is for what comes from elsewhere, and need not follow on the heels of a tick
+	}
 	select {
 	case <-ctx.Done():
 		return false
@@ -153,7 +156,6 @@ func (e *Evaluator) wait(ctx context.Context, ticker *time.Ticker, took time.Dur
 		return false
 	case <-ticker.C:
 	case <-e.deps.Landed:
-		ticker.Reset(e.cfg.Tick)
 	}
 	return true
 }
