@@ -54,3 +54,26 @@ func TestEveryEventOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestLandedIsTold: who is told that a range has landed finds its rows and all that the rollups make of it.
+func TestLandedIsTold(t *testing.T) {
+	h := newHarness(t, map[string]int{"dossier": 1, "dead": 1})
+	deps := h.deps()
+	found := make(chan uint64, 100)
+	deps.Landed = func() {
+		found <- h.count("SELECT toUInt64(sum(n)) FROM dossier_days WHERE topic = ''")
+	}
+	_, stop := h.runWith(h.config("dossier"), deps)
+	defer stop()
+	for n := 1; n <= 3; n++ {
+		h.send("dossier", h.dossier(n, 2, h.base))
+		select {
+		case got := <-found:
+			if got != uint64(n) {
+				t.Errorf("%d dossiers are counted when the range of number %d is said to have landed", got, n)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("nobody was told of dossier %d", n)
+		}
+	}
+}

@@ -444,3 +444,40 @@ func TestAskedIsPublished(t *testing.T) {
 		t.Error("nobody has asked for it for a minute")
 	}
 }
+
+// TestTickFollowsWhatHasLanded: what ingestion of the same process has brought is published without waiting for the ticker.
+func TestTickFollowsWhatHasLanded(t *testing.T) {
+	landed := make(chan struct{}, 1)
+	w := newWorld(t, local(t, "2026-11-21T10:00:30"), func(cfg *Config, deps *Deps) { cfg.Tick, deps.Landed = time.Hour, landed })
+	leaks := goleak.IgnoreCurrent()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.e.Run(ctx) }()
+	publications, unsubscribe := w.e.Subscribe()
+	defer unsubscribe()
+	await := func(want float64) {
+		t.Helper()
+		deadline := time.After(20 * time.Second)
+		for {
+			select {
+			case p := <-publications:
+				if a := p.Values[Key{"auth_transactions", National, "today"}]; a != nil && *a.Value == want {
+					return
+				}
+			case <-deadline:
+				t.Fatalf("no publication has %v authentications", want)
+			}
+		}
+	}
+	await(0)
+	for n := 1; n <= 3; n++ { // the ticker would take an hour for each
+		w.load(ev("auth.attempt", fmt.Sprintf("subject=a%d time=2026-11-21T10:00:29 outcome=success province=79", n)))
+		landed <- struct{}{}
+		await(float64(n))
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	goleak.VerifyNone(t, leaks)
+}
