@@ -74,7 +74,10 @@ func (p place) after() []reached {
 // takePlace gives a range its place in the order of ranges, on the first attempt to apply it, and returns the positions
 // below which rows of other partitions belong to ranges before it. Every attempt gets the place of the first
 // one. The raw rows of the range must have been inserted: whoever comes later in the order looks for them.
-func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) ([]reached, error) {
+//
+// Before it takes a place it tells expect what that will give unless another range is faster. All rows below those positions are
+// there by then.
+func takePlace(ctx context.Context, client *Client, touched TouchedDossiers, expect func(before []reached)) ([]reached, error) {
 	before, found, err := boundsOf(ctx, client, touched)
 	if err != nil || found {
 		return before, err
@@ -93,6 +96,7 @@ func takePlace(ctx context.Context, client *Client, touched TouchedDossiers) ([]
 			}
 			return nil, forgotten(ctx, client, touched)
 		}
+		expect(after)
 		if err := take(ctx, client, touched, newest.number+1, after); err != nil {
 			return nil, err
 		}
