@@ -228,7 +228,7 @@ func (e *earlyRead) rows(before []reached, placed bool) driver.Rows {
 		return nil
 	}
 	rows := <-e.found
-	if rows != nil && !(placed && slices.Equal(e.before, before)) {
+	if rows != nil && (!placed || !slices.Equal(e.before, before)) {
 		_ = rows.Close()
 		return nil
 	}
