@@ -42,7 +42,7 @@ func voids(which string) string {
 	return "SELECT source, subject FROM register_events WHERE type = 'event.void' AND " + which
 }
 
-// dossierEvents reads what the rules need, dossier by dossier, of the events that which admits; besides, where they are in the
+// dossierEvents reads what the rules need, dossier by dossier, of the events that the clause which admits; besides, where they are in the
 // log, and whether the query voids names them. The expression earlier says whether a void before the range at hand does.
 //
 // It has few expressions and no condition on offsets, as ClickHouse takes longer to plan a statement than to find some hundred
@@ -50,8 +50,12 @@ func voids(which string) string {
 func dossierEvents(which, voids, earlier string) string {
 	return `SELECT registered_on, subject, event_id, source, rules_input,
 		topic, partition, offset, toBool((source, event_id) IN (` + voids + `)) AS voided, ` + earlier + `
-	FROM dossier_events WHERE ` + which + ` ORDER BY registered_on, subject`
+	FROM dossier_events ` + which + ` ORDER BY registered_on, subject`
 }
+
+// touchedEvents admits the events of the dossiers in the table touched. Looking at subjects first takes a tenth of the time off:
+// most rows of a granule are of others, and a subject is found faster than a pair.
+const touchedEvents = "PREWHERE subject IN (SELECT subject FROM touched) WHERE (registered_on, subject) IN (SELECT registered_on, subject FROM touched)"
 
 // logPart is a partition of the log.
 type logPart struct {
@@ -197,7 +201,7 @@ func (t TouchedDossiers) read(ctx context.Context, client *Client, before []reac
 		earlier = "toBool((source, event_id) IN (" + voids(bound+" AND NOT ("+t.fresh()+")") + "))"
 	}
 	rows, err := client.Conn().Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(keys)),
-		dossierEvents("(registered_on, subject) IN (SELECT registered_on, subject FROM touched)", voids(bound), earlier))
+		dossierEvents(touchedEvents, voids(bound), earlier))
 	if err != nil {
 		return nil, fmt.Errorf("reading the events of touched dossiers: %w", err)
 	}
@@ -275,7 +279,7 @@ func (t *TouchedDossiers) addVoided(ctx context.Context, client *Client, named s
 // topic, partition and offset the condition bound admits. It inserts them, as dossiers that are new, into a table with the
 // columns of dossier_changes.
 func RecomputeDossiers(ctx context.Context, client *Client, calendar *reference.Calendar, table, which, bound string) error {
-	rows, err := client.Conn().Query(ctx, dossierEvents(which+" AND "+bound, voids(bound), "voided"))
+	rows, err := client.Conn().Query(ctx, dossierEvents("WHERE "+which+" AND "+bound, voids(bound), "voided"))
 	if err != nil {
 		return fmt.Errorf("reading dossier events: %w", err)
 	}
